@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make run` and `make test`. Both do all their own set-up.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# An index with CPU builds of torch, for users who want one: make run TORCH_INDEX=URL
+TORCH_INDEX ?=
+
+.PHONY: run setup test test-slow check bench clean
+
+run: setup
+	$(BIN)/fedknot run quickstart
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] < (3, 13); sys.exit(0 if ok else "fedknot needs Python 3.11 or 3.12; write make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+ifneq ($(TORCH_INDEX),)
+	$(BIN)/python -m pip install --disable-pip-version-check -q --index-url $(TORCH_INDEX) -c constraints.txt torch
+endif
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell common clients server simulations tests docs README.md CHANGELOG.md
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/fedknot data fetch vader
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup
+	$(BIN)/fedknot data fetch vader
+	$(BIN)/python -m pytest -m slow
+
+bench: setup
+	$(BIN)/python benchmarks/seeds.py
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

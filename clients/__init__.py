@@ -1,0 +1,1 @@
+"""The private side: what would run at a hospital."""

@@ -1,0 +1,100 @@
+"""Flower adapter: a node looks after some logical clients and runs their tasks."""
+
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+# A privacy tool must not phone home; flwr reads this when it is imported.
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+
+import torch  # noqa: E402
+from flwr.app import Context, Message  # noqa: E402
+from flwr.clientapp import ClientApp  # noqa: E402
+
+from clients.client import Client  # noqa: E402
+from clients.store import Store  # noqa: E402
+from common.failures import FolderError  # noqa: E402
+from common.messages import Answer, Question  # noqa: E402
+from common.reasons import Reason, Refused  # noqa: E402
+from common.sites import find  # noqa: E402
+from common.wire import pack_answers, pack_hello, pack_status, unpack_question  # noqa: E402
+
+app = ClientApp()
+
+
+@app.query("hello")
+def hello(message: Message, context: Context) -> Message:
+    """Say which partition this node is; Flower's own node ids are random."""
+    return Message(pack_hello(int(context.node_config["partition-id"])), reply_to=message)
+
+
+@app.train("encode")
+def encode(message: Message, context: Context) -> Message:
+    """Have every logical client compute the features of its private texts."""
+    _, done = _each(message, context, lambda client, _: client.encode())
+    return Message(pack_status(done), reply_to=message)
+
+
+@app.train("teacher")
+def teacher(message: Message, context: Context) -> Message:
+    """Have every logical client train its teacher."""
+    _, done = _each(message, context, lambda client, _: client.train())
+    return Message(pack_status(done), reply_to=message)
+
+
+@app.query("predict")
+def predict(message: Message, context: Context) -> Message:
+    """Bring the answers of the logical clients; one that fails is simply not among them."""
+    answers: list[Answer] = []
+
+    def ask(client: Client, question: Question) -> None:
+        answers.append(client.answer(question))
+
+    question, _ = _each(message, context, ask)
+    return Message(pack_answers(answers, question.round), reply_to=message)
+
+
+def _each(
+    message: Message, context: Context, act: Callable[[Client, Question], None]
+) -> tuple[Question, dict[int, Reason]]:
+    """Run ``act`` for every logical client that the message names and this node owns."""
+    torch.set_num_threads(1)  # the number of threads changes the bits
+    question, site, clients = unpack_question(message.content)
+    stores = _stores(context, site)
+    if stores is None:
+        return question, dict.fromkeys(clients, Reason.refused)
+    nodes, node = context.node_config["num-partitions"], context.node_config["partition-id"]
+    done = {}
+    for client in clients:
+        if client % int(nodes) != int(node):
+            done[client] = Reason.wrong_client
+        else:
+            done[client] = guarded(stores / str(client), lambda c: act(c, question))
+    return question, done
+
+
+def _stores(context: Context, site: str) -> Path | None:
+    """The folder of this site's stores, or None if the site has none for this run."""
+    if "store" in context.node_config:
+        return Path(str(context.node_config["store"]))
+    try:
+        return find(site)
+    except FolderError:
+        return None
+
+
+def guarded(folder: Path, act: Callable[[Client], None]) -> Reason:
+    """Run one client's task; what goes wrong stays with the client, a code comes out.
+
+    This is the client side's one boundary handler: no exception text ever crosses.
+    """
+    try:
+        act(Client(Store(folder)))
+    except Refused as refusal:
+        return refusal.reason
+    except Exception:
+        with (folder / "log.txt").open("a") as log:
+            log.write(traceback.format_exc())
+        return Reason.client_error
+    return Reason.accepted

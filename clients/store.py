@@ -1,0 +1,107 @@
+"""One client's private folder: texts, features, teacher, releases. Nobody else opens it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from common.arrays import Floats, Ints
+from common.files import read_json, read_lines, write_bytes, write_json, write_lines
+from common.terms import Terms
+from common.transfer import TransferSet
+
+_PRIVATE, _FOLDER = 0o600, 0o700
+
+
+@dataclass(frozen=True)
+class Store:
+    """A client's folder, mode 0700, and what it refers to outside: public files only."""
+
+    root: Path
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        *,
+        client: int,
+        seed: int,
+        config: dict[str, Any],
+        public: Path,
+        texts: Sequence[str],
+        labels: Ints,
+    ) -> "Store":
+        """Write a new store.
+
+        Args:
+            root: the folder to make.
+            client: the client's id.
+            seed: the client's own seed; the experiment's is not in the store.
+            config: the table of the client's configuration.
+            public: the folder with ``terms.json``, ``transfer.jsonl`` and ``audit/``.
+            texts: the M private texts.
+            labels: shape (M,).
+        """
+        root.mkdir(parents=True, mode=_FOLDER)
+        (root / "releases").mkdir(mode=_FOLDER)
+        rows = ({"text": t, "label": int(y)} for t, y in zip(texts, labels, strict=True))
+        write_lines(root / "shard.jsonl", rows, _PRIVATE)
+        about = {"client": client, "seed": seed, "config": config, "public": str(public.resolve())}
+        write_json(root / "client.json", about, _PRIVATE)
+        return cls(root)
+
+    def about(self) -> dict[str, Any]:
+        """Id, seed, configuration table and the public folder."""
+        made: dict[str, Any] = read_json(self.root / "client.json")
+        return made
+
+    def public(self) -> Path:
+        """The folder that all parties share."""
+        return Path(self.about()["public"])
+
+    def terms(self) -> Terms:
+        """What was agreed on when the store was made."""
+        return Terms.read(self.public() / "terms.json")
+
+    def transfer(self) -> TransferSet:
+        """The shared texts, compared with the pinned hash."""
+        return TransferSet.read(self.public() / "transfer.jsonl", self.terms().transfer_sha256)
+
+    def shard(self) -> tuple[list[str], Ints]:
+        """The private texts and their labels, shape (M,)."""
+        rows = read_lines(self.root / "shard.jsonl")
+        return [row["text"] for row in rows], np.array([row["label"] for row in rows], np.int64)
+
+    def features(self) -> Floats | None:
+        """Features of the private texts, shape (M, D), or None before they are computed."""
+        path = self.root / "features.npy"
+        made: Floats | None = np.load(path, allow_pickle=False) if path.exists() else None
+        return made
+
+    def keep_features(self, features: Floats) -> None:
+        """Store the features of the private texts."""
+        temporary = self.root / f".features.{os.getpid()}.npy"
+        np.save(temporary, features, allow_pickle=False)
+        os.replace(temporary, self.root / "features.npy")
+
+    def teacher(self) -> dict[str, Any] | None:
+        """The teacher's tensors, or None before it is trained."""
+        path = self.root / "teacher.safetensors"
+        return load_file(path) if path.exists() else None
+
+    def keep_teacher(self, tensors: dict[str, Any]) -> None:
+        """Store the teacher; it is loaded from now on and never fitted again."""
+        write_bytes(self.root / "teacher.safetensors", save(tensors), _PRIVATE)
+
+    def release(self, server_round: int) -> bytes | None:
+        """What this client released in a round, or None."""
+        path = self.root / "releases" / f"{server_round}.bin"
+        return path.read_bytes() if path.exists() else None
+
+    def keep_release(self, server_round: int, payload: bytes) -> None:
+        """Store a release, so that asking again gets the same bytes again."""
+        write_bytes(self.root / "releases" / f"{server_round}.bin", payload, _PRIVATE)

@@ -1,0 +1,1 @@
+"""What both sides must agree on: labels, the transfer set, the bytes of the wire."""

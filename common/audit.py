@@ -1,0 +1,117 @@
+"""A chained log of every message: append-only JSON lines, each with the hash of the last.
+
+Whoever changes, drops or reorders a line breaks the chain from there on. The two sides'
+logs agree as sets of (round, client, sha256) of released messages; a re-send of the same
+bytes is the same release with one more attempt.
+"""
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from common.failures import CheckFailed
+from common.reasons import Reason
+
+START = "0" * 64
+
+
+class AuditLog:
+    """One side's log; every line is on disk before the message is acted upon."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = _repaired(path)
+        self._previous = _hash(lines[-1]) if lines else START
+        self._attempts: dict[tuple[str, int, int, str], int] = {}
+        for line in lines:
+            entry = json.loads(line)
+            self._attempts[_key(entry)] = entry["attempts"]
+
+    def append(
+        self,
+        direction: Literal["up", "down"],
+        client: int,
+        server_round: int,
+        payload: bytes,
+        *,
+        schema: int,
+        verdict: Reason = Reason.accepted,
+    ) -> None:
+        """Log one message that was sent or received.
+
+        Args:
+            direction: "up" is client to server.
+            client: the id the message is from or for.
+            server_round: the round it belongs to.
+            payload: its canonical bytes; only length and hash are kept.
+            schema: the number of the record layout.
+            verdict: accepted, or the reason why not.
+        """
+        entry: dict[str, Any] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "direction": direction,
+            "client": client,
+            "round": server_round,
+            "schema": schema,
+            "bytes": len(payload),
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            "verdict": verdict.name,
+        }
+        entry["attempts"] = self._attempts[_key(entry)] = self._attempts.get(_key(entry), 0) + 1
+        line = json.dumps(entry | {"previous": self._previous}).encode()
+        with self._path.open("ab") as file:
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._previous = _hash(line)
+
+
+def verified(path: Path) -> list[dict[str, Any]]:
+    """All entries of a log, if its chain holds.
+
+    Raises:
+        CheckFailed: the first line at which it does not.
+    """
+    previous, entries = START, []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            broken = entry["previous"] != previous
+        except (ValueError, KeyError, TypeError):
+            broken = True
+        if broken:
+            raise CheckFailed(f"the audit chain of {path.name} is broken at line {number}")
+        entries.append(entry)
+        previous = _hash(line)
+    return entries
+
+
+def released(entries: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
+    """The (round, client, sha256) of every accepted message from a client."""
+    return {
+        (e["round"], e["client"], e["sha256"])
+        for e in entries
+        if e["direction"] == "up" and e["verdict"] == Reason.accepted.name
+    }
+
+
+def _key(entry: dict[str, Any]) -> tuple[str, int, int, str]:
+    return entry["direction"], entry["round"], entry["client"], entry["sha256"]
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _repaired(path: Path) -> list[bytes]:
+    """The whole lines of a log; what a killed writer left of a line is cut off."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        os.truncate(path, len(whole))
+    return whole.splitlines()

@@ -1,0 +1,48 @@
+"""Files that are either whole or not there: write beside, flush, rename."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``data`` atomically; readers see the old file or the new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Like :func:`write_bytes`; lone surrogates of broken texts survive the round trip."""
+    write_bytes(path, text.encode("utf-8", "surrogatepass"), mode)
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """``value`` as indented JSON; NaN is refused, because other readers refuse it."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", mode)
+
+
+def read_json(path: Path) -> Any:
+    """What :func:`write_json` wrote."""
+    return json.loads(path.read_bytes())
+
+
+def write_lines(path: Path, rows: Iterable[Any], mode: int = 0o644) -> None:
+    """One JSON value per line. ASCII escapes keep any text, however broken, readable."""
+    write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), mode)
+
+
+def read_lines(path: Path) -> list[Any]:
+    """What :func:`write_lines` wrote; splits at newlines only, never inside a text."""
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]

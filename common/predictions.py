@@ -1,0 +1,56 @@
+"""Soft predictions: the only knowledge a client ever gives away."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.arrays import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One teacher's soft predictions on the transfer set.
+
+    Attributes:
+        probs: shape (N, C), float32; each row a distribution over the labels.
+        bias: shape (C,) or None; the same teacher's mean prediction on the content-free
+            texts, where the weighting asks for it.
+        num_examples: size of the private shard, where the experiment discloses it.
+    """
+
+    probs: Floats
+    bias: Floats | None = None
+    num_examples: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """The predictions of K teachers on the same N samples.
+
+    Attributes:
+        clients: shape (K,); whose predictions these are, ascending. K may be smaller than
+            the federation: index per-client memory with it.
+        probs: shape (K, N, C).
+        bias: shape (K, C), or None where it was not asked for.
+        num_examples: shape (K,), or None where it was not disclosed.
+    """
+
+    clients: Ints
+    probs: Floats
+    bias: Floats | None = None
+    num_examples: Ints | None = None
+
+    @classmethod
+    def stack(cls, answers: dict[int, Predictions]) -> "Ensemble":
+        """Stack the answers of clients, in ascending order of their ids."""
+        if not answers:
+            raise ValueError("an ensemble needs at least one teacher")
+        ids = sorted(answers)
+        biases = [b for i in ids if (b := answers[i].bias) is not None]
+        sizes = [n for i in ids if (n := answers[i].num_examples) is not None]
+        return cls(
+            clients=np.array(ids, dtype=np.int64),
+            probs=np.stack([answers[i].probs for i in ids]),
+            bias=np.stack(biases) if len(biases) == len(ids) else None,
+            num_examples=np.array(sizes, dtype=np.int64) if len(sizes) == len(ids) else None,
+        )

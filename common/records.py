@@ -1,0 +1,181 @@
+"""The one byte string in which a client's predictions cross the wire.
+
+Little-endian: magic "FKN1", schema u16, bits u8, flags u8, round u32, client u32, rows
+u32, classes u16, two zero bytes, 32 bytes of binding; then rows x classes codes; then,
+where the flags say so, one more row of codes (the bias), one code per row (a declared
+per-sample scalar) and a u32 (the number of examples). Each block of codes is padded with
+zero bits to a whole byte. There is exactly one byte string for one content.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+
+from common.arrays import Ints
+from common.quantise import BITS, pack, packed_length, unpack
+from common.reasons import Reason, Refused
+
+MAGIC = b"FKN1"
+PREDICTIONS = 1
+HEADER = struct.Struct("<4sHBBIIIH2x32s")
+
+
+class Flags(IntFlag):
+    """Which declared extras follow the predictions."""
+
+    none = 0
+    bias = 1
+    scalar = 2
+    num_examples = 4
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one record of this run must look like; agreed before anything is trained.
+
+    Attributes:
+        rows: N, the size of the transfer set.
+        classes: C.
+        bits: width of a code.
+        flags: which extras are declared.
+        binding: 32 bytes that tie a record to run, transfer set, blanks, classes, schema.
+        schema: the number of the record layout.
+    """
+
+    rows: int
+    classes: int
+    bits: int
+    flags: Flags
+    binding: bytes
+    schema: int = PREDICTIONS
+
+    def __post_init__(self) -> None:
+        if self.bits not in BITS:
+            raise ValueError(f"bits must be one of {BITS}, got {self.bits}")
+        if len(self.binding) != 32:
+            raise ValueError("the binding is a SHA-256, 32 bytes")
+
+    @property
+    def length(self) -> int:
+        """The only length, in bytes, that a record of this layout can have."""
+        blocks = packed_length(self.rows * self.classes, self.bits)
+        if self.flags & Flags.bias:
+            blocks += packed_length(self.classes, self.bits)
+        if self.flags & Flags.scalar:
+            blocks += packed_length(self.rows, self.bits)
+        return HEADER.size + blocks + (4 if self.flags & Flags.num_examples else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a client says, as integers.
+
+    Attributes:
+        round: 1 for the first round.
+        client: the client's id, the same from round to round.
+        codes: shape (N, C), each row summing to ``2**bits - 1``.
+        bias: shape (C,), or None.
+        scalar: shape (N,), or None.
+        num_examples: or None.
+    """
+
+    round: int
+    client: int
+    codes: Ints
+    bias: Ints | None = None
+    scalar: Ints | None = None
+    num_examples: int | None = None
+
+
+def encode(record: Record, layout: Layout) -> bytes:
+    """The canonical bytes of a record.
+
+    Raises:
+        ValueError: the record does not have the parts and shapes that the layout declares.
+    """
+    if record.codes.shape != (layout.rows, layout.classes):
+        raise ValueError(f"codes have shape {record.codes.shape}")
+    extras = (record.bias is not None) * Flags.bias | (record.scalar is not None) * Flags.scalar
+    extras |= (record.num_examples is not None) * Flags.num_examples
+    if extras != layout.flags:
+        raise ValueError("the record does not hold exactly the declared extras")
+    parts = [_header(layout, record.round, record.client), pack(record.codes, layout.bits)]
+    parts += [pack(x, layout.bits) for x in (record.bias, record.scalar) if x is not None]
+    if record.num_examples is not None:
+        parts.append(struct.pack("<I", record.num_examples))
+    return b"".join(parts)
+
+
+def decode(data: bytes, layout: Layout, server_round: int, client: int) -> Record:
+    """The record in ``data``, if it is the canonical form of what was asked for.
+
+    Sizes are compared before anything is parsed, so the work is bounded by the layout
+    and not by the message.
+
+    Raises:
+        Refused: with the reason code; nothing of the data is kept.
+    """
+    if len(data) > layout.length:
+        raise Refused(Reason.too_large)
+    if len(data) != layout.length:
+        raise Refused(Reason.wrong_length)
+    _check_header(data, layout, server_round, client)
+    record = _parse(data[HEADER.size :], layout, server_round, client)
+    rows = [record.codes] if record.bias is None else [record.codes, record.bias[None]]
+    levels = 2**layout.bits - 1
+    if any(np.any(block.sum(axis=1, dtype=np.int64) != levels) for block in rows):
+        raise Refused(Reason.wrong_sum)
+    if encode(record, layout) != data:
+        raise Refused(Reason.not_canonical)
+    return record
+
+
+def _header(layout: Layout, server_round: int, client: int) -> bytes:
+    return HEADER.pack(
+        MAGIC,
+        layout.schema,
+        layout.bits,
+        int(layout.flags),
+        server_round,
+        client,
+        layout.rows,
+        layout.classes,
+        layout.binding,
+    )
+
+
+def _check_header(data: bytes, layout: Layout, server_round: int, client: int) -> None:
+    magic, schema, bits, flags, said_round, said_client, rows, classes, binding = (
+        HEADER.unpack_from(data)
+    )
+    if (magic, schema) != (MAGIC, layout.schema):
+        raise Refused(Reason.wrong_field)
+    if binding != layout.binding:
+        raise Refused(Reason.wrong_binding)
+    if said_round != server_round:
+        raise Refused(Reason.wrong_round)
+    if said_client != client:
+        raise Refused(Reason.wrong_client)
+    if (bits, flags, rows, classes) != (layout.bits, layout.flags, layout.rows, layout.classes):
+        raise Refused(Reason.not_canonical)
+
+
+def _parse(body: bytes, layout: Layout, server_round: int, client: int) -> Record:
+    """Cut the blocks that the layout declares out of a body of the right length."""
+    cursor = 0
+
+    def take(count: int) -> Ints:
+        nonlocal cursor
+        start, cursor = cursor, cursor + packed_length(count, layout.bits)
+        try:
+            return unpack(body[start:cursor], count, layout.bits)
+        except ValueError as error:
+            raise Refused(Reason.not_canonical) from error
+
+    codes = take(layout.rows * layout.classes).reshape(layout.rows, layout.classes)
+    bias = take(layout.classes) if layout.flags & Flags.bias else None
+    scalar = take(layout.rows) if layout.flags & Flags.scalar else None
+    size = struct.unpack_from("<I", body, cursor)[0] if layout.flags & Flags.num_examples else None
+    return Record(server_round, client, codes, bias, scalar, size)

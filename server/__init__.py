@@ -1,0 +1,1 @@
+"""The public side: what would run at the coordinator."""

@@ -1,0 +1,34 @@
+"""Aggregators: from K weighted opinions per sample to the T targets a student learns from."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from common.arrays import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What the student should say.
+
+    Attributes:
+        probs: shape (T, N, C), float32; rows are distributions. T is 1 for a consensus and K
+            if every opinion is kept.
+        weights: shape (T, N), float32; columns sum to 1.
+    """
+
+    probs: Floats
+    weights: Floats
+
+
+class Aggregator(ABC):
+    """Combines the opinions of K teachers on N samples into T targets."""
+
+    @abstractmethod
+    def combine(self, probs: Floats, weights: Floats) -> Targets:
+        """Form the targets, in float64 and in the order of the clients, rounded at the end.
+
+        Args:
+            probs: shape (K, N, C); rows are distributions.
+            weights: shape (K, N), non-negative; columns need not sum to 1, and a column of
+                zeros believes everyone equally.
+        """

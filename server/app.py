@@ -1,0 +1,76 @@
+"""Flower adapter: the server's app, for our launcher and for ``flwr run`` alike."""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+# A privacy tool must not phone home; flwr reads this when it is imported.
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+
+import torch  # noqa: E402
+from flwr.app import ArrayRecord, Context  # noqa: E402
+from flwr.serverapp import Grid, ServerApp  # noqa: E402
+
+from common.failures import KINDS, Failure  # noqa: E402
+from server.coordinator import Progress  # noqa: E402
+from server.plan import open_coordinator  # noqa: E402
+from server.strategy import FederatedDistillation  # noqa: E402
+
+PHASE_TIMEOUT_SECONDS = 6 * 3600.0
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Started by ``flwr run``: have the simulator provision, serve, have it observe.
+
+    The simulator's parts run in processes of their own, so that this one never holds
+    private or test data.
+    """
+    words = ["--experiment", str(context.run_config["experiment"])]
+    for option in ("set", "out"):
+        if context.run_config.get(option):
+            words += [f"--{option}", str(context.run_config[option])]
+    folder = Path(_simulator("provision", *words).splitlines()[-1])
+    serve(grid, folder, lambda phase, done, total: None)
+    _simulator("observe", str(folder))
+
+
+def serve(grid: Grid, folder: Path, progress: Progress) -> None:
+    """Run all rounds of a provisioned run folder and write the outcome."""
+    torch.set_num_threads(1)  # the number of threads changes the bits
+    coordinator, terms = open_coordinator(folder, progress)
+    strategy = FederatedDistillation(coordinator, progress, PHASE_TIMEOUT_SECONDS)
+    strategy.start(grid, ArrayRecord(), terms.num_rounds, timeout=PHASE_TIMEOUT_SECONDS)
+    coordinator.finish(
+        {
+            "isolated": True,
+            "envelope_up": strategy.envelope_bytes,
+            "seconds": coordinator.seconds | strategy.seconds,
+            "driver_peak_mb": peak_mb(),
+        }
+    )
+
+
+def peak_mb() -> float:
+    """The largest memory this process has had, in MB of 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def _simulator(*words: str) -> str:
+    """Run one part of the simulator in its own process; return what it prints.
+
+    Raises:
+        Failure: of the kind, and with the one line, with which the part ended.
+    """
+    call = [sys.executable, "-P", "-m", "simulations", *words]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    if done.returncode:
+        line = (done.stderr.strip().splitlines() or ["the simulator failed"])[-1]
+        raise KINDS.get(done.returncode, Failure)(re.sub(r"^fedknot: ", "", line))
+    return done.stdout.strip()

@@ -1,0 +1,229 @@
+"""One round, seen from the server: ask, admit, weigh, combine, distil."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from common.arrays import Floats, Ints
+from common.component import component
+from common.configure import dump, kind_of
+from common.failures import TooFewClients
+from common.messages import Question
+from common.metrics import evaluate
+from common.predictions import Ensemble
+from common.reasons import Reason
+from common.seeds import stream
+from common.terms import Terms
+from server.admission import Admission
+from server.aggregators import Aggregator
+from server.aggregators.keep_all import KeepAll
+from server.archive import Archive
+from server.distil import Schedule, distil, predict
+from server.losses import DistillationLoss
+from server.losses.transport import Transport
+from server.students import Student, count_parameters, fingerprint
+from server.students.frozen_mlp import FrozenMlp
+from server.weightings import State, Weighting
+from server.weightings.knot import Knot
+
+Progress = Callable[[str, int, int], None]
+
+
+@component
+class ServerConfig:
+    """What the server decides.
+
+    Attributes:
+        loss: how wrong a student is about one opinion.
+        weighting: whom to believe, per sample.
+        aggregator: from K opinions to T targets.
+        student: the model that learns.
+        schedule: how long and how fast it learns in one round.
+    """
+
+    loss: DistillationLoss = Field(default_factory=Transport)
+    weighting: Weighting = Field(default_factory=Knot)
+    aggregator: Aggregator = Field(default_factory=KeepAll)
+    student: Student = Field(default_factory=FrozenMlp)
+    schedule: Schedule = Field(default_factory=Schedule)
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The server's own small labelled slice, public; it reports, it never selects.
+
+    Attributes:
+        features: shape (V, D).
+        labels: shape (V,).
+    """
+
+    features: Floats
+    labels: Ints
+
+
+class Coordinator:
+    """Owns the student. Sees answers, never shards, parameters or gradients of clients."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        terms: Terms,
+        features: Floats,
+        validation: Validation,
+        archive: Archive,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        """Start with an untrained student.
+
+        Args:
+            config: the server's half of the experiment.
+            terms: what all parties agreed on.
+            features: shape (N, D), of the transfer set.
+            validation: the public labelled slice.
+            archive: where everything is kept.
+            seed: the server's own seed.
+            progress: told (phase, done, total).
+        """
+        self._config, self._terms, self._features = config, terms, features
+        self._validation, self._archive, self._seed = validation, archive, seed
+        self._progress, self._geometry = progress, terms.geometry
+        config.loss.check(self._geometry)
+        self._state: State = config.weighting.start(terms.num_clients)
+        self.student = config.student.build(
+            features.shape[1], len(terms.labels), stream(seed, "student")
+        )
+        self.seconds = dict.fromkeys(("aggregate", "distil"), 0.0)
+        self.accepted, self.rejected = 0, 0
+
+    @property
+    def clients(self) -> range:
+        """The ids of all clients of the federation."""
+        return range(self._terms.num_clients)
+
+    @property
+    def site(self) -> str:
+        """The token that questions carry for the clients' sites."""
+        return self._terms.site
+
+    def ask(self, server_round: int) -> Question:
+        """Open a round: what to ask every client."""
+        layout = self._terms.layout
+        self._admission = Admission(layout, server_round, set(self.clients))
+        self._opened = time.monotonic()
+        question = Question(server_round, layout.schema, layout.binding)
+        for client in self.clients:
+            self._archive.audit.append(
+                "down", client, server_round, question.payload, schema=layout.schema
+            )
+            self._archive.tallies[client].bytes_down += len(question.payload)
+        return question
+
+    def admit(self, question: Question, client: int, payload: bytes) -> Reason:
+        """Judge one answer on its own, log the verdict, keep what is accepted."""
+        verdict = self._admission.admit(client, payload)
+        if verdict is Reason.accepted:
+            self._archive.keep_release(question.round, client, payload)
+        self._archive.audit.append(
+            "up", client, question.round, payload, schema=question.schema, verdict=verdict
+        )
+        if verdict is not Reason.accepted:
+            self.exclude(client, verdict)
+            return verdict
+        self.accepted += 1
+        tally = self._archive.tallies[client]
+        tally.status, tally.reason = "answered", Reason.accepted.name
+        tally.bytes_up += len(payload)
+        tally.seconds += time.monotonic() - self._opened
+        return verdict
+
+    def exclude(self, client: int, reason: Reason) -> None:
+        """Note that a client did not answer well; its earlier good answer, if any, stands."""
+        rejected = reason not in (Reason.timeout, Reason.crashed, Reason.client_error)
+        self.rejected += rejected
+        if client not in self.clients or client in self._admission.admitted:
+            return
+        tally = self._archive.tallies[client]
+        tally.status, tally.reason = "quarantined" if rejected else "lost", reason.name
+
+    def learn(self, question: Question) -> None:
+        """Distil what was admitted into the student; the order of arrival does not matter.
+
+        Raises:
+            TooFewClients: fewer than ``k_min`` answers were admitted.
+        """
+        admitted = self._admission.admitted
+        if len(admitted) < self._terms.k_min:
+            raise TooFewClients(self._shortage(len(admitted)))
+        started = time.monotonic()
+        self._progress("aggregate", 0, 1)
+        ensemble = Ensemble.stack(admitted)  # (K, N, C)
+        weights = self._config.weighting.weigh(ensemble, self._state)  # (K, N)
+        targets = self._config.aggregator.combine(ensemble.probs, weights)  # (T, N, C)
+        self._progress("aggregate", 1, 1)
+        aggregated = time.monotonic()
+        losses = distil(
+            self.student,
+            self._features,
+            targets,
+            self._config.loss,
+            self._geometry,
+            self._config.schedule,
+            stream(self._seed, "distil", question.round),
+            lambda done, total: self._progress("distil", done, total),
+        )
+        self.seconds["aggregate"] += aggregated - started
+        self.seconds["distil"] += time.monotonic() - aggregated
+        self._archive.keep_round(self._line(question.round, len(admitted), losses[-1]))
+
+    def finish(self, extra: dict[str, Any]) -> None:
+        """Write the student, the tallies and, last, the outcome with ``extra`` merged in."""
+        self._archive.keep_student(self.student, self._recipe(), self._terms)
+        self._archive.keep_tallies()
+        tallies = self._archive.tallies.values()
+        outcome = {
+            "clients": {
+                "asked": len(tallies),
+                **{s: sum(t.status == s for t in tallies) for s in ("answered", "lost")},
+                "quarantined": sum(t.status == "quarantined" for t in tallies),
+            },
+            "bytes_up": sum(t.bytes_up for t in tallies),
+            "bytes_down": sum(t.bytes_down for t in tallies),
+            "messages": self.accepted,
+            "rejected": self.rejected,
+            "parameters": count_parameters(self.student),
+            "student_sha256": fingerprint(self.student),
+            "predictions_sha256": self._archive.predictions_hash(),
+            "seconds": self.seconds,
+        }
+        self._archive.keep_outcome(outcome | extra)
+
+    def _line(self, server_round: int, answered: int, loss: float) -> dict[str, Any]:
+        """One line of ``rounds.jsonl``; metrics are of the validation slice."""
+        probs = predict(self.student, self._validation.features)
+        metrics = evaluate(probs, self._validation.labels, self._geometry, validation=None)
+        return {
+            "round": server_round,
+            "asked": self._terms.num_clients,
+            "answered": answered,
+            "loss": round(float(np.float64(loss)), 6),
+            "student": {k: round(v, 6) for k, v in metrics.items() if v is not None},
+            "bytes_up": answered * self._terms.layout.length,
+            "seconds": round(time.monotonic() - self._opened, 3),
+        }
+
+    def _recipe(self) -> dict[str, Any]:
+        return {"kind": kind_of(self._config.student)} | dump(self._config.student)
+
+    def _shortage(self, answered: int) -> str:
+        reasons = sorted(
+            {t.reason for t in self._archive.tallies.values() if t.status != "answered"}
+        )
+        return (
+            f"only {answered} of {self._terms.num_clients} clients answered, k_min is "
+            f"{self._terms.k_min} (reasons: {', '.join(reasons)}); see clients.csv"
+        )

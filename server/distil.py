@@ -1,0 +1,165 @@
+"""The training loop: a student meets its targets."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from common.arrays import Floats
+from common.component import component
+from common.failures import ConfigError
+from common.labels import LabelGeometry
+from server.aggregators import Targets
+from server.losses import DistillationLoss
+
+_ROWS_AT_ONCE = 4096
+
+
+@component
+class Schedule:
+    """How long and how fast the student learns in one round: AdamW, one-cycle rate.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: largest number of samples per step; an epoch's batches differ by at most 1.
+        learning_rate: the peak, reached after three tenths of the steps.
+        weight_decay: decoupled from the gradient, times the learning rate.
+
+    Reference: Loshchilov, Hutter. *Decoupled Weight Decay Regularization*, ICLR 2019,
+    https://arxiv.org/abs/1711.05101; Smith, Topin. *Super-Convergence*, 2017,
+    https://arxiv.org/abs/1708.07120.
+    """
+
+    steps: int = Field(default=300, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+
+
+def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
+    student: nn.Module,
+    features: Floats,
+    targets: Targets,
+    loss: DistillationLoss,
+    geometry: LabelGeometry,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[float]:
+    """Train ``student`` in place and leave it in evaluation mode.
+
+    One thread, equal inputs and an equally seeded ``rng`` give equal bits; torch's global
+    generator is left as it was found.
+
+    Args:
+        student: maps (B, D) to log-probabilities (B, C).
+        features: shape (N, D), float32; the transfer samples the targets are about.
+        targets: T targets for each of the N samples.
+        loss: compared with every target; the T values are summed with the targets' weights.
+        geometry: the C labels.
+        schedule: how long and how fast.
+        rng: draws the batches and whatever the student draws, such as dropout.
+        progress: told (steps done, steps in all) after every step.
+
+    Returns:
+        Mean loss over each tenth of the steps, in units of the loss; fewer than ten values if
+        there are fewer steps.
+
+    Raises:
+        ConfigError: the loss cannot serve the geometry, or training diverged.
+    """
+    loss.check(geometry)
+    inputs, probs, weights = map(_tensor, (features, targets.probs, targets.weights))
+    optimizer = torch.optim.AdamW(
+        student.parameters(),
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+        fused=True,
+    )
+    steps, values = schedule.steps, np.zeros(schedule.steps)
+    batches = _batches(len(inputs), schedule.batch_size, rng)
+    student.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        for step in range(steps):
+            batch = next(batches)
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.learning_rate * one_cycle(step, steps)
+            optimizer.zero_grad()
+            log_q = student(inputs.index_select(0, batch))
+            p, w = probs.index_select(1, batch), weights.index_select(1, batch)
+            value = weighted_loss(loss, log_q, p, w, geometry)
+            value.backward()
+            optimizer.step()
+            values[step] = value.item()
+            if progress is not None:
+                progress(step + 1, steps)
+    student.eval()
+    return _history(values)
+
+
+def predict(student: nn.Module, features: Floats) -> Floats:
+    """What ``student`` says, in evaluation mode.
+
+    Args:
+        student: maps (B, D) to log-probabilities (B, C).
+        features: shape (N, D), float32.
+
+    Returns:
+        Probabilities of shape (N, C), float32.
+    """
+    student.eval()
+    with torch.inference_mode():
+        parts = [student(rows).exp() for rows in _tensor(features).split(_ROWS_AT_ONCE)]
+        return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
+
+
+def weighted_loss(
+    loss: DistillationLoss, log_q: Tensor, probs: Tensor, weights: Tensor, geometry: LabelGeometry
+) -> Tensor:
+    """Mean over the batch of the weighted sum over targets; one call of ``loss`` for all.
+
+    Args:
+        loss: as in :func:`distil`.
+        log_q: shape (B, C).
+        probs: shape (T, B, C).
+        weights: shape (T, B).
+        geometry: the C labels.
+    """
+    num_targets, size, _ = probs.shape
+    values = loss(log_q.repeat(num_targets, 1), probs.flatten(0, 1), geometry)  # (T * B,)
+    return (weights.flatten() * values).sum() / size
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the peak learning rate at ``step``, counted from 0 up to ``steps`` - 1.
+
+    Cosines from 1/25 up to 1 over the first three tenths, then down towards 0.
+    """
+    done, top = (step + 1) / steps, 0.3
+    if done <= top:
+        return 1 - 0.48 * (1 + math.cos(math.pi * done / top))
+    return 0.5 * (1 + math.cos(math.pi * (done - top) / (1 - top)))
+
+
+def _batches(size: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Without end: permutations of ``size`` samples, each cut into batches of almost one size."""
+    parts = math.ceil(size / batch_size)
+    while True:
+        order = torch.from_numpy(rng.permutation(size))
+        yield from order.tensor_split(parts)
+
+
+def _history(values: Floats) -> list[float]:
+    """Means over tenths; a loss that left the finite numbers is the schedule's fault."""
+    if not np.all(np.isfinite(values)):
+        raise ConfigError("server.schedule: training diverged; write a smaller learning_rate")
+    return [float(part.mean()) for part in np.array_split(values, min(10, len(values)))]
+
+
+def _tensor(array: Floats) -> Tensor:
+    """As float32; copied only where torch could not share the memory."""
+    return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))

@@ -1,0 +1,182 @@
+"""Flower adapter: the coordinator as a strategy of Flower's Message API."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from typing_extensions import override
+
+from common.failures import TooFewClients
+from common.messages import Question
+from common.reasons import Reason, Refused
+from common.wire import (
+    ENCODE,
+    HELLO,
+    PREDICT,
+    TEACHER,
+    client_id,
+    framed_size,
+    pack_question,
+    unpack_answers,
+    unpack_hello,
+    unpack_status,
+)
+from server.coordinator import Coordinator, Progress
+
+_POLL_SECONDS = 0.05
+_NO_ARRAYS = ArrayRecord()
+
+
+class FederatedDistillation(Strategy):
+    """Asks for predictions and learns from them; no model arrays go down or come up.
+
+    Before the first round the clients compute features and train their teachers, in two
+    exchanges of their own, so that each phase can be watched. Clients are addressed by
+    their own ids, many to a message: client k lives on the node of partition k mod n.
+    """
+
+    def __init__(self, coordinator: Coordinator, progress: Progress, timeout: float) -> None:
+        self._coordinator, self._progress, self._timeout = coordinator, progress, timeout
+        self._nodes: list[int] = []
+        self._question: Question | None = None
+        self.envelope_bytes = 0
+        self.seconds = dict.fromkeys(("encode", "teachers", "predict"), 0.0)
+
+    @override
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        del arrays, config  # Flower offers the student for download; we send a question
+        self._question = question = self._coordinator.ask(server_round)
+        everybody = set(self._coordinator.clients)
+        ready = everybody
+        if not self._nodes:
+            self._nodes = self._hello(grid)
+            ready = self._phase(grid, "encode", ENCODE, question, ready)
+            ready = self._phase(grid, "teachers", TEACHER, question, ready)
+            if not ready:
+                raise TooFewClients("no client could train a teacher; see clients/*/log.txt")
+        self._started = time.monotonic()
+        self._progress("predict", 0, len(ready))
+        return self._messages(question, PREDICT, ready)
+
+    @override
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        assert self._question is not None, "Flower configures before it aggregates"
+        for reply in replies:
+            self._admit(reply, self._question)
+        self.seconds["predict"] += time.monotonic() - self._started
+        total = len(self._coordinator.clients)
+        self._progress("predict", total, total)
+        self._coordinator.learn(self._question)
+        return None, None
+
+    @override
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        return []
+
+    @override
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        return None
+
+    @override
+    def summary(self) -> None:
+        """Flower logs this at the start; ours is in the experiment file."""
+
+    def _hello(self, grid: Grid) -> list[int]:
+        """Flower's random node ids, in the order of the partitions they say they are."""
+        nodes: list[int] = []
+        while not nodes or len(nodes) != len(list(grid.get_node_ids())):
+            nodes = list(grid.get_node_ids())
+            time.sleep(2 * _POLL_SECONDS)
+        known: dict[int, int] = {}
+
+        def note(reply: Message) -> None:
+            known[unpack_hello(reply.content)] = reply.metadata.src_node_id
+
+        question = Question(0, 0, bytes(32))
+        empty = pack_question(question, "", [])
+        self._exchange(grid, [Message(empty, n, HELLO, ttl=self._timeout) for n in nodes], note)
+        if sorted(known) != list(range(len(nodes))):
+            raise TooFewClients(f"only {len(known)} of {len(nodes)} nodes said hello")
+        return [known[partition] for partition in sorted(known)]
+
+    def _phase(
+        self, grid: Grid, name: str, kind: str, question: Question, clients: set[int]
+    ) -> set[int]:
+        """Have ``clients`` do a task; return those that say they did it."""
+        started = time.monotonic()
+        status: dict[int, Reason] = {}
+
+        def note(reply: Message) -> None:
+            status.update(unpack_status(reply.content))
+            self._progress(name, len(status), len(clients))
+
+        self._progress(name, 0, len(clients))
+        self._exchange(grid, self._messages(question, kind, clients), note)
+        for client in clients - {c for c, code in status.items() if code is Reason.accepted}:
+            self._coordinator.exclude(client, status.get(client, Reason.crashed))
+        self.seconds[name] += time.monotonic() - started
+        return {c for c in clients if status.get(c) is Reason.accepted}
+
+    def _messages(self, question: Question, kind: str, clients: set[int]) -> list[Message]:
+        """One message a node, naming the logical clients that are to act."""
+        group, made = str(question.round), []
+        for partition, node in enumerate(self._nodes):
+            own = sorted(c for c in clients if c % len(self._nodes) == partition)
+            if own:
+                content = pack_question(question, self._coordinator.site, own)
+                made.append(Message(content, node, kind, ttl=self._timeout, group_id=group))
+        return made
+
+    def _exchange(
+        self, grid: Grid, messages: list[Message], note: Callable[[Message], None]
+    ) -> None:
+        """Send, and hand every good reply to ``note`` as it arrives, until all are in."""
+        waiting = set(grid.push_messages(messages))
+        end = time.monotonic() + self._timeout
+        while waiting and time.monotonic() < end:
+            for reply in grid.pull_messages(waiting):
+                waiting.discard(reply.metadata.reply_to_message_id)
+                if not reply.has_error():
+                    _quietly(note, reply)
+            time.sleep(_POLL_SECONDS)
+
+    def _admit(self, reply: Message, question: Question) -> None:
+        """Judge every answer in a reply; a reply that is not one is dropped whole."""
+        if reply.has_error():
+            return
+        try:
+            answers = unpack_answers(reply.content, question.round)
+            named = {client_id(name): payload for name, payload in answers.items()}
+        except Refused as refusal:
+            for client in self._owned(reply.metadata.src_node_id):
+                self._coordinator.exclude(client, refusal.reason)
+            return
+        self.envelope_bytes += framed_size(reply.content) - sum(map(len, named.values()))
+        for client, payload in named.items():
+            if client in self._owned(reply.metadata.src_node_id):
+                self._coordinator.admit(question, client, payload)
+            else:
+                self._coordinator.exclude(client, Reason.wrong_client)
+
+    def _owned(self, node: int) -> set[int]:
+        """The logical clients that live on a node."""
+        partition = self._nodes.index(node)
+        return {c for c in self._coordinator.clients if c % len(self._nodes) == partition}
+
+
+def _quietly(note: Callable[[Message], None], reply: Message) -> None:
+    """A reply that breaks the contract counts as none."""
+    try:
+        note(reply)
+    except Refused:
+        return

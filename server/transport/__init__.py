@@ -1,0 +1,1 @@
+"""Solvers of optimal transport between label distributions that share one small cost."""

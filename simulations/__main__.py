@@ -1,0 +1,106 @@
+"""The parts of a run as processes of their own: provision, cluster, serve, observe.
+
+Started by the command line or by the server's app, never by hand. Each ends when the
+pipe on its standard input closes, so that no part outlives who started it.
+"""
+
+import os
+
+from simulations.environment import QUIET
+
+os.environ.update(QUIET)  # before anything imports flwr, ray or torch
+
+import argparse  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from common.failures import Failure  # noqa: E402
+from simulations.events import Reporter  # noqa: E402
+
+
+def main() -> int:
+    """Run one part; its exit code is that of the failure, if there is one."""
+    words = _arguments()
+    reporter = Reporter(words.events)
+    if words.leash:
+        _follow_parent()
+    try:
+        PARTS[words.part](words, reporter)
+    except Failure as failure:
+        reporter.failure(failure.exit_code, str(failure))
+        print(f"fedknot: {failure}", file=sys.stderr)
+        return failure.exit_code
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m simulations")
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--experiment")
+    parser.add_argument("--set", default="")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--address")
+    parser.add_argument("--clients", type=int)
+    parser.add_argument("--events", type=int)
+    parser.add_argument("--leash", action="store_true")
+    return parser.parse_args()
+
+
+def _follow_parent() -> None:
+    """End this process at once when standard input closes."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _provision(words: argparse.Namespace, reporter: Reporter) -> None:
+    import torch
+
+    from simulations.experiment import read, to_toml
+    from simulations.folder import create, keep_call
+    from simulations.provision import provision
+
+    torch.set_num_threads(1)
+    if words.folder is not None:
+        provision(read(str(words.folder / "experiment.toml")), words.folder, reporter.progress)
+        return
+    experiment = read(words.experiment, [words.set])
+    folder = create(words.out, words.experiment, experiment.seed)
+    (folder / "experiment.toml").write_text(to_toml(experiment))
+    keep_call(folder, experiment=words.experiment, backend="flwr run", started=time.time())
+    provision(experiment, folder, reporter.progress)
+    print(folder)
+
+
+def _cluster(words: argparse.Namespace, reporter: Reporter) -> None:
+    from simulations.cluster import host
+
+    del reporter
+    host(words.folder)
+
+
+def _serve(words: argparse.Namespace, reporter: Reporter) -> None:
+    from simulations.flower import launch
+
+    launch(words.folder, words.address, words.clients, reporter.progress)
+
+
+def _observe(words: argparse.Namespace, reporter: Reporter) -> None:
+    import torch
+
+    from simulations.observe import observe
+
+    torch.set_num_threads(1)
+    observe(words.folder, reporter.progress)
+
+
+PARTS = {"provision": _provision, "cluster": _cluster, "serve": _serve, "observe": _observe}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

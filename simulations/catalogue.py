@@ -1,0 +1,83 @@
+"""``fedknot list``: every component there is, read from the files themselves."""
+
+import dataclasses
+import inspect
+from typing import Any, get_type_hints
+
+from pydantic.fields import FieldInfo
+
+from clients.teachers import Teacher
+from common.configure import dump, find, kind_of, kinds, unknown
+from common.encoders import Encoder
+from common.failures import ConfigError
+from server.aggregators import Aggregator
+from server.losses import DistillationLoss
+from server.students import Student
+from server.weightings import Weighting
+from simulations.datasets import Dataset
+from simulations.partitions import Partition
+
+FAMILIES: dict[str, type] = {
+    "losses": DistillationLoss,
+    "weightings": Weighting,
+    "aggregators": Aggregator,
+    "teachers": Teacher,
+    "students": Student,
+    "encoders": Encoder,
+    "partitions": Partition,
+    "datasets": Dataset,
+}
+
+
+def catalogue(family: str | None = None) -> dict[str, Any]:
+    """Families, and for each member its kind, one-line manual, fields and disclosures.
+
+    Raises:
+        ConfigError: there is no such family.
+    """
+    if family is not None and family not in FAMILIES:
+        raise ConfigError(unknown("family", family, FAMILIES))
+    chosen = FAMILIES if family is None else {family: FAMILIES[family]}
+    return {
+        name: [_member(find(base, kind), kind) for kind in kinds(base)]
+        for name, base in chosen.items()
+    }
+
+
+def table(made: dict[str, Any]) -> list[str]:
+    """The same for a person."""
+    rows: list[str] = []
+    for family, members in made.items():
+        rows += ["", family] if rows else [family]
+        for member in members:
+            rows.append(f"  {member['kind']:16}{member['manual']}")
+            rows += [
+                f"      {name} = {about['default']!r}" for name, about in member["fields"].items()
+            ]
+    return rows
+
+
+def _member(component: type, kind: str) -> dict[str, Any]:
+    hints = get_type_hints(component)
+    fields = {
+        field.name: {"type": _name(hints[field.name]), "default": _default(field)}
+        for field in dataclasses.fields(component)
+    }
+    manual = (inspect.getdoc(component) or "").splitlines()[0]
+    discloses = sorted(getattr(component, "needs", ()))
+    return {"kind": kind, "manual": manual, "fields": fields, "discloses": discloses}
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    default = field.default
+    if isinstance(default, FieldInfo):
+        default = default.get_default(call_default_factory=True, validated_data={})
+    if default is dataclasses.MISSING:
+        return None
+    if dataclasses.is_dataclass(default):
+        return {"kind": kind_of(default)} | dump(default)
+    return default

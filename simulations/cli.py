@@ -1,0 +1,221 @@
+"""The command ``fedknot``: what a user types."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import click
+import typer
+
+from common.failures import ConfigError, Failure
+
+app = typer.Typer(
+    name="fedknot",
+    help="Federated distillation: private teachers, soft predictions, optimal transport.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(help="Data sets and caches.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+Experiment = Annotated[str, typer.Argument(help="a shipped name or a TOML file")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="TOML assignments, e.g. 'data.num_clients = 8'; repeatable"),
+]
+Seed = Annotated[int | None, typer.Option(help="wins over the file and --set", min=0)]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
+Folder = Annotated[Path, typer.Argument(help="a run folder")]
+
+
+@app.command("run")
+def run_(
+    experiment: Experiment = "quickstart",
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="run folder, new or empty")] = None,
+    backend: Annotated[
+        str, typer.Option(help="ray: Flower on Ray; inline: one process, same bits; auto")
+    ] = "ray",
+    ray_address: Annotated[str | None, typer.Option(help="of a Ray cluster that runs")] = None,
+    seed: Seed = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the report's path only")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run one experiment: provision, federate, observe; a report at the end."""
+    from simulations.experiment import read
+    from simulations.folder import summary_of
+    from simulations.runner import execute
+    from simulations.screen import bars
+    from simulations.summary import lines
+
+    chosen = _backend(backend)
+    made = read(experiment, overrides, seed)
+    with bars(quiet or as_json) as progress:
+        folder = execute(
+            made, experiment, out=out, backend=chosen, address=ray_address, progress=progress
+        )
+    summary = summary_of(folder)
+    if as_json:
+        _print(summary)
+    elif quiet:
+        typer.echo(folder / "report.html")
+    else:
+        typer.echo("\n".join(lines(summary, folder)))
+
+
+@app.command()
+def plan(
+    experiment: Experiment = "quickstart",
+    overrides: Overrides = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who would hold what and what would cross, before anything is trained."""
+    from simulations.experiment import read
+    from simulations.preview import preview, table
+
+    made = preview(read(experiment, overrides, seed))
+    _show(made, table, as_json)
+
+
+@app.command()
+def inspect(
+    folder: Folder,
+    client: Annotated[int | None, typer.Option(help="only this client's messages")] = None,
+    round_: Annotated[int | None, typer.Option("--round", help="only this round's")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what crossed the wire and verify both sides' audit chains."""
+    from simulations import inspection
+
+    _show(inspection.inspect(folder, client, round_), inspection.table, as_json)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write report.html of a finished run anew and print its path."""
+    from simulations.folder import summary_of
+    from simulations.report import write_report
+
+    write_report(folder, summary_of(folder))
+    typer.echo(folder / "report.html")
+
+
+@app.command("list")
+def list_(
+    family: Annotated[str | None, typer.Argument(help="e.g. losses; all if left out")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every component with its one-line manual and its settings."""
+    from simulations.catalogue import catalogue, table
+
+    _show(catalogue(family), table, as_json)
+
+
+@data.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """List the data sets and whether they are in the cache."""
+    from simulations.archive import datasets
+
+    rows = [{"kind": k, "manual": m, "cached": c} for k, m, c in datasets()]
+    _show(
+        {"datasets": rows},
+        lambda d: [
+            f"{r['kind']:12}{'cached' if r['cached'] else '-':8}{r['manual']}"
+            for r in d["datasets"]
+        ],
+        as_json,
+    )
+
+
+@data.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="a data set, e.g. vader")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="a file or folder already at hand")
+    ] = None,
+) -> None:
+    """Fetch a data set into the cache and check its hash."""
+    from simulations.archive import fetch
+
+    typer.echo(fetch(name, source))
+
+
+@data.command("describe")
+def data_describe(
+    name: Annotated[str, typer.Argument(help="a data set, e.g. vader")], as_json: AsJson = False
+) -> None:
+    """Show rows, classes, source, licence and known faults of a data set."""
+    from simulations.archive import describe
+
+    _show(describe(name), lambda d: [f"{key:18}{value}" for key, value in d.items()], as_json)
+
+
+@data.command("clear")
+def data_clear() -> None:
+    """Empty our caches: data sets and features of texts."""
+    from simulations.archive import clear
+
+    typer.echo(f"freed {clear() / 1e6:.1f} MB")
+
+
+class Terminated(BaseException):
+    """SIGTERM; like KeyboardInterrupt, so that everything is ended in order."""
+
+
+def main() -> None:
+    """Entry point: one line and the exit code of its kind, whatever goes wrong."""
+    signal.signal(signal.SIGTERM, _terminate)
+    raise SystemExit(_call())
+
+
+def _call() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return int(ended.exit_code)
+    except (click.ClickException, Failure) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        kind = error.exit_code if isinstance(error, Failure) else ConfigError.exit_code
+        print(f"fedknot: {' '.join(text.split())}", file=sys.stderr)
+        return kind
+    except (KeyboardInterrupt, click.Abort):
+        print("fedknot: interrupted", file=sys.stderr)
+        return 130
+    except Terminated:
+        print("fedknot: terminated", file=sys.stderr)
+        return 143
+    return code if isinstance(code, int) else 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise Terminated
+
+
+def _backend(name: str) -> Any:
+    from common.configure import unknown
+
+    if name == "auto":
+        return "inline" if sys.platform == "win32" else "ray"
+    if name not in ("ray", "inline"):
+        raise ConfigError(unknown("--backend", name, ("ray", "inline", "auto")))
+    return name
+
+
+def _show(made: dict[str, Any], table: Callable[[dict[str, Any]], list[str]], bare: bool) -> None:
+    if bare:
+        _print(made)
+    else:
+        typer.echo("\n".join(table(made)))
+
+
+def _print(made: dict[str, Any]) -> None:
+    typer.echo(json.dumps(made, allow_nan=False))

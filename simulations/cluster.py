@@ -1,0 +1,50 @@
+"""A private Ray on loopback, owned by one process and gone with it."""
+
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ray
+
+# An object store for small messages; the default would take a third of the memory.
+_OBJECT_STORE_BYTES = 300_000_000
+
+
+def host(folder: Path) -> None:
+    """Start Ray, write its address to standard output, end it when standard input closes.
+
+    Whoever started this process, however it dies, closes that pipe by dying. Ray's session
+    folder holds what workers print, so it is private and removed; what Ray itself logged
+    is copied to ``logs/ray/``.
+    """
+    # Short, because Ray puts sockets into it and their paths may have 100 bytes or so.
+    session = Path(tempfile.mkdtemp(prefix="fedknot-"))
+    try:
+        started: Any = ray.init(
+            num_cpus=os.cpu_count(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(session),
+        )
+        print(json.dumps({"address": started.address_info["gcs_address"]}), flush=True)
+        sys.stdin.buffer.read()
+        ray.shutdown()
+        _keep_logs(session, folder / "logs" / "ray")
+    finally:
+        shutil.rmtree(session, ignore_errors=True)
+
+
+def _keep_logs(session: Path, home: Path) -> None:
+    """Copy what Ray's own services logged; never the workers' output, which is the clients'."""
+    home.mkdir(parents=True, exist_ok=True)
+    for kind in ("gcs_server", "raylet", "monitor"):
+        for path in session.glob(f"session_2*/logs/{kind}.*"):
+            shutil.copyfile(path, home / path.name)

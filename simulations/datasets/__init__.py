@@ -1,0 +1,126 @@
+"""Where texts come from: every data set gives one corpus."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.arrays import Floats, Ints
+from common.failures import ConfigError
+from common.labels import LabelGeometry
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """M labelled texts, before anybody holds them.
+
+    Attributes:
+        texts: the M texts.
+        labels: shape (M,), int64; in 0 .. C-1.
+        geometry: the C labels and how far apart they are.
+        group_names: the names of the natural clients (domain, speaker).
+        groups: shape (M,), int64; index into ``group_names``.
+        documents: shape (M,), int64; rows with the same id stay on one side of every split,
+            because they stem from one source document or say (nearly) the same.
+        gold: shape (M, C), float64; how the raters' labels are distributed, or None.
+    """
+
+    texts: tuple[str, ...]
+    labels: Ints
+    geometry: LabelGeometry
+    group_names: tuple[str, ...]
+    groups: Ints
+    documents: Ints
+    gold: Floats | None = None
+
+    def __post_init__(self) -> None:
+        rows = len(self.texts)
+        for name in ("labels", "groups", "documents"):
+            column = getattr(self, name)
+            if column.shape != (rows,) or column.dtype.kind not in "iu":
+                raise ValueError(f"{name} must be {rows} integers, one per text")
+        _check_range("labels", self.labels, len(self.geometry))
+        _check_range("groups", self.groups, len(self.group_names))
+        if self.gold is not None:
+            _check_gold(self.gold, (rows, len(self.geometry)))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a user should know about a data set before using it.
+
+    Attributes:
+        source: who made it, where it was published.
+        licence: under which it may be used.
+        sha256: of the archive it comes from; empty where it is made on the spot.
+        faults: what is known to be wrong with it, one sentence each.
+    """
+
+    source: str
+    licence: str
+    sha256: str = ""
+    faults: tuple[str, ...] = ()
+
+
+class Dataset(ABC):
+    """A source of texts. Its fields say how much of it is drawn; ``load`` draws."""
+
+    @abstractmethod
+    def load(self, rng: np.random.Generator) -> Corpus:
+        """Draw the corpus of one experiment; fetches what is not in the cache.
+
+        Raises:
+            DataError: data is missing or damaged.
+            ConfigError: more is asked for than there is.
+        """
+
+    def provenance(self) -> str:
+        """The SHA-256 of the source, or a description; empty where there is neither."""
+        return ""
+
+    @classmethod
+    def card(cls) -> Card:
+        """Source, licence and known faults."""
+        return Card(source="", licence="")
+
+    @classmethod
+    def whole(cls) -> Corpus:
+        """Everything there is, before any draw: what ``describe`` counts."""
+        return cls().load(np.random.default_rng(0))
+
+    @classmethod
+    def fetch(cls, source: Path | None = None) -> Path:
+        """Put the data into the cache, from its registry or from files at hand.
+
+        Args:
+            source: a file or folder of the user's; None for the registry.
+
+        Returns:
+            The prepared file in the cache.
+
+        Raises:
+            ConfigError: this data set needs no fetching.
+            DataError: the source lacks the data or is damaged.
+        """
+        raise ConfigError(f"{cls.__name__.lower()} needs no fetching; just run it")
+
+    @classmethod
+    def is_cached(cls) -> bool:
+        """Whether ``load`` finds what it needs on this machine."""
+        return True
+
+
+def _check_range(name: str, column: Ints, size: int) -> None:
+    if len(column) and not (column.min() >= 0 and column.max() < size):
+        raise ValueError(f"{name} must lie in 0..{size - 1}")
+
+
+def _check_gold(gold: Floats, shape: tuple[int, int]) -> None:
+    if gold.shape != shape:
+        raise ValueError(f"gold has shape {gold.shape}, expected {shape}")
+    if not (np.all(gold >= 0) and np.allclose(gold.sum(axis=1), 1.0, rtol=0, atol=1e-6)):
+        raise ValueError("every row of gold must be a distribution")

@@ -1,0 +1,205 @@
+"""The experiment: one TOML file, one frozen object."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import Field
+
+from clients.client import ClientConfig
+from common.component import component
+from common.configure import dump, load, unknown
+from common.failures import ConfigError
+from server.coordinator import ServerConfig
+from simulations.datasets import Dataset
+from simulations.partitions import Partition
+from simulations.partitions.natural import Natural
+
+SHIPPED = Path(__file__).parent / "experiments"
+
+
+@component
+class DataConfig:
+    """Which data, and how it is scattered.
+
+    Attributes:
+        dataset: where the labelled texts come from.
+        num_clients: how many parties hold a part of them.
+        partition: who holds what.
+        transfer_fraction: share of all rows whose texts, unlabelled, are public.
+        test_fraction: share of all rows that only the observer sees, after the last round.
+        validation_size: number of labelled rows the server owns, for reporting only.
+    """
+
+    dataset: Dataset
+    num_clients: int = Field(default=4, ge=1)
+    partition: Partition = Field(default_factory=Natural)
+    transfer_fraction: float = Field(default=0.25, gt=0, lt=1)
+    test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    validation_size: int = Field(default=200, ge=1)
+
+
+@component
+class WireConfig:
+    """What the bytes look like.
+
+    Attributes:
+        bits: width of a code; 1 sends the argmax only.
+    """
+
+    bits: Literal[1, 2, 4, 8, 16] = 8
+
+
+@component
+class Experiment:
+    """A complete, runnable description. Equal experiments give equal results.
+
+    Attributes:
+        data: which data, and how it is scattered.
+        clients: the private side.
+        server: the public side.
+        wire: what the bytes look like.
+        num_rounds: how often the server asks.
+        seed: from which every party's own seed is derived.
+        k_min: fewest clients that must answer a round.
+        disclose: client-derived scalars that may cross beyond the predictions.
+        bounds: whether the observer also measures the teachers, their ensemble and a
+            model trained on all private texts together.
+    """
+
+    data: DataConfig
+    clients: ClientConfig = Field(default_factory=ClientConfig)
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    wire: WireConfig = Field(default_factory=WireConfig)
+    num_rounds: int = Field(default=1, ge=1)
+    seed: int = Field(default=7, ge=0)
+    k_min: int = Field(default=1, ge=1)
+    disclose: tuple[Literal["num_examples"], ...] = ()
+    bounds: bool = False
+
+    def __post_init__(self) -> None:
+        if self.k_min > self.data.num_clients:
+            raise ConfigError(
+                f"k_min is {self.k_min} but there are only {self.data.num_clients} clients; "
+                f"write k_min = {self.data.num_clients} or less"
+            )
+        if missing := self.server.weighting.needs - {"bias", *self.disclose}:
+            raise ConfigError(
+                f"server.weighting needs {sorted(missing)} of every client; "
+                f"write disclose = {sorted({*self.disclose, *missing})}"
+            )
+
+    @property
+    def disclosed(self) -> tuple[str, ...]:
+        """The declared extras of an answer: the bias if it is needed, and ``disclose``."""
+        bias = ("bias",) if "bias" in self.server.weighting.needs else ()
+        return bias + self.disclose
+
+    @property
+    def run_id(self) -> str:
+        """32 hex digits; the same for equal experiments."""
+        text = json.dumps(dump(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def shipped() -> list[str]:
+    """The names of the experiments that come with the project."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def read(name: str, overrides: list[str] | None = None, seed: int | None = None) -> Experiment:
+    """The experiment of a shipped name or a TOML file, with overrides applied in order.
+
+    Args:
+        name: a name of :func:`shipped`, or a path that ends in ``.toml``.
+        overrides: TOML assignments; ``;`` outside strings separates several.
+        seed: wins over ``overrides``.
+
+    Raises:
+        ConfigError: anything about it that does not describe a runnable experiment.
+    """
+    table = _parse(_locate(name).read_text("utf-8"), name)
+    for override in overrides or []:
+        for statement in _statements(override):
+            table = _merged(table, _parse(statement, f"--set {statement!r}"))
+    if seed is not None:
+        table["seed"] = seed
+    _hint_section(table)
+    return load(Experiment, table)
+
+
+def to_toml(experiment: Experiment) -> str:
+    """The experiment with every default written out."""
+    return tomli_w.dumps(dump(experiment))
+
+
+def _locate(name: str) -> Path:
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise ConfigError(f"there is no experiment file {name}; check the path")
+        return Path(name)
+    if name not in shipped():
+        raise ConfigError(unknown("experiment", name, shipped()))
+    return SHIPPED / f"{name}.toml"
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{source} is not TOML: {error}; write for example data.num_clients = 8, "
+            "and strings in quotes"
+        ) from error
+
+
+def _statements(text: str) -> list[str]:
+    """Cut at every ``;`` that is not inside a string."""
+    parts, quote = [""], ""
+    for char in text:
+        if char == ";" and not quote:
+            parts.append("")
+            continue
+        if char in "\"'":
+            quote = "" if char == quote else quote or char
+        parts[-1] += char
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Deep merge; a table that names a new ``kind`` replaces the old one whole."""
+    merged = dict(table)
+    for key, new in changes.items():
+        old = merged.get(key)
+        if isinstance(old, str) and isinstance(new, dict) and "kind" not in new:
+            old = {"kind": old}
+        if isinstance(old, dict) and isinstance(new, dict) and "kind" not in new:
+            new = _merged(old, new)
+        merged[key] = new
+    return merged
+
+
+def _hint_section(table: dict[str, Any]) -> None:
+    """A key that stands at the top but belongs into a section is named with its section."""
+    sections = {
+        "data": DataConfig,
+        "clients": ClientConfig,
+        "server": ServerConfig,
+        "wire": WireConfig,
+    }
+    top = set(Experiment.__dataclass_fields__)
+    inside = {
+        f"{section}.{key}": key
+        for section, config in sections.items()
+        for key in config.__dataclass_fields__  # type: ignore[attr-defined]
+    }
+    for key in table.keys() - top:
+        if difflib.get_close_matches(key, top, n=1, cutoff=0.8):
+            continue
+        if close := difflib.get_close_matches(key, inside.values(), n=1, cutoff=0.8):
+            path = next(path for path, name in inside.items() if name == close[0])
+            raise ConfigError(f"unknown key {key!r}; did you mean {path!r}?")

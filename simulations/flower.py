@@ -1,0 +1,54 @@
+"""The second process: the server, with Flower's simulation engine around it.
+
+Everything that depends on flwr's deprecated in-process engine is in this file (ADR 2);
+it is used because only there actors can be told to heal.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from flwr.simulation import run_simulation
+
+from server.app import serve
+from simulations.events import Progress
+from simulations.node import RemoteClientApp
+
+MAX_NODES = 32
+
+# Ray restarts a dead actor and runs its task again; Flower alone would keep handing
+# messages to the corpse. Clients are idempotent by (run, round, client).
+_HEALING = {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1, "max_task_retries": 2}
+
+
+def launch(folder: Path, address: str, num_clients: int, progress: Progress) -> None:
+    """Serve a provisioned run folder to clients on the Ray cluster at ``address``."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        del context
+        serve(grid, folder, progress)
+
+    logging.getLogger("flwr").addFilter(_not_the_deprecation)
+    run_simulation(
+        server_app=app,
+        client_app=RemoteClientApp(),
+        num_supernodes=min(num_clients, MAX_NODES),
+        backend_config={"client_resources": dict(_HEALING), "init_args": {"address": address}},
+    )
+    _assert_apart()
+
+
+def _assert_apart() -> None:
+    """The server's process must have loaded nothing of a client or of the data."""
+    private = ("clients", "simulations.datasets", "simulations.provision", "simulations.split")
+    loaded = [name for name in sys.modules if name.startswith(private)]
+    if loaded:
+        raise RuntimeError(f"the server's process imported {sorted(loaded)}")
+
+
+def _not_the_deprecation(record: logging.LogRecord) -> bool:
+    return "run_simulation" not in record.getMessage()

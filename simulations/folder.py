@@ -1,0 +1,67 @@
+"""The run folder: made once, for one run, or refused with the reason."""
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from common.failures import FolderError
+from common.files import read_json, write_json
+
+
+def create(out: Path | None, experiment: str, seed: int) -> Path:
+    """Make an empty run folder, by default ``runs/<experiment>-<seed>-<time>``.
+
+    Raises:
+        FolderError: it exists and is not empty, or cannot be written.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = out or Path("runs") / f"{Path(experiment).stem}-{seed}-{stamp}"
+    if out is None and folder.exists():
+        folder = folder.with_name(f"{folder.name}-{secrets.token_hex(2)}")
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FolderError(f"{folder} exists and is not empty; give another --out")
+        for part in ("", "audit", "checkpoint", "logs", "releases", "clients"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / "clients").chmod(0o700)
+    except OSError as error:
+        why = (error.strerror or "cannot be made").lower()
+        raise FolderError(
+            f"cannot write the run folder {folder} ({why}); give another --out"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise FolderError(f"cannot write the run folder {folder}; give another --out")
+    return folder.resolve()
+
+
+def keep_call(folder: Path, **call: Any) -> None:
+    """Write how the run was called: name, back end, start; none of it changes results."""
+    write_json(folder / "checkpoint" / "call.json", call)
+
+
+def read_call(folder: Path) -> dict[str, Any]:
+    """What :func:`keep_call` wrote.
+
+    Raises:
+        FolderError: the folder is not one of ours.
+    """
+    try:
+        made: dict[str, Any] = read_json(folder / "checkpoint" / "call.json")
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{folder} is not a run folder; give the folder of a run") from error
+    return made
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """The ``summary.json`` of a run.
+
+    Raises:
+        FolderError: there is none that can be read.
+    """
+    try:
+        made: dict[str, Any] = read_json(folder / "summary.json")
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{folder} has no readable summary.json; the run has not ended") from error
+    return made

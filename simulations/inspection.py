@@ -1,0 +1,95 @@
+"""``fedknot inspect``: what crossed the wire, and whether both sides' logs agree on it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.audit import released, verified
+from common.failures import CheckFailed, FolderError
+from common.quantise import to_probs
+from common.reasons import Refused
+from common.records import decode
+from common.terms import Terms
+
+
+def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[str, Any]:
+    """The verified logs and the releases of a run, decoded.
+
+    Args:
+        folder: the run folder.
+        client: only this client's messages, or None.
+        server_round: only this round's, or None.
+
+    Raises:
+        FolderError: it is not a run folder.
+        CheckFailed: a chain is broken, or the two sides or the kept bytes disagree.
+    """
+    try:
+        terms = Terms.read(folder / "terms.json")
+        server = verified(folder / "audit" / "server.jsonl")
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{folder} is not a run folder; give the folder of a run") from error
+    clients = [e for p in sorted((folder / "audit").glob("client-*.jsonl")) for e in verified(p)]
+    if ghosts := released(server) - released(clients):
+        raise CheckFailed(f"the server logged {len(ghosts)} release(s) that no client logged")
+    rows = [_row(folder, terms, entry) for entry in server if entry["direction"] == "up"]
+    chosen = [
+        row
+        for row in rows
+        if client in (None, row["client"]) and server_round in (None, row["round"])
+    ]
+    return {
+        "run": terms.run,
+        "chains": "verified",
+        "log_lines": {"server": len(server), "clients": len(clients)},
+        "sides_agree": released(server) == released(clients),
+        "fields": _fields(terms),
+        "messages": chosen,
+    }
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """The same for a person."""
+    made = [f"run {found['run']}: audit chains {found['chains']}"]
+    agree = "agree" if found["sides_agree"] else "differ on releases that were not accepted"
+    made.append(f"both sides' logs {agree}: {found['log_lines']}")
+    made += ["", "client -> server, one byte string per client and round:"]
+    made += [f"  {name:14}{about}" for name, about in found["fields"].items()]
+    made += ["", "round  client    bytes  verdict       entropy  sha256"]
+    for m in found["messages"]:
+        entropy = "" if m["mean_entropy"] is None else f"{m['mean_entropy']:.3f}"
+        made.append(
+            f"{m['round']:5}{m['client']:8}{m['bytes']:9}  {m['verdict']:12}{entropy:>9}"
+            f"  {m['sha256'][:16]}"
+        )
+    return made
+
+
+def _fields(terms: Terms) -> dict[str, str]:
+    layout = terms.layout
+    made = {
+        "header": "56 bytes: magic, schema, bits, flags, round, client, rows, classes, binding",
+        "predictions": f"{layout.rows} x {layout.classes} codes of {layout.bits} bits",
+    }
+    if "bias" in terms.disclosed:
+        made["bias"] = f"{layout.classes} codes: mean prediction on the '{terms.blanks}' texts"
+    if "num_examples" in terms.disclosed:
+        made["num_examples"] = "4 bytes"
+    return made
+
+
+def _row(folder: Path, terms: Terms, entry: dict[str, Any]) -> dict[str, Any]:
+    row = {k: entry[k] for k in ("round", "client", "bytes", "verdict", "sha256", "attempts")}
+    row["mean_entropy"] = None
+    if entry["verdict"] != "accepted":
+        return row
+    path = folder / "releases" / str(entry["round"]) / f"{entry['client']}.bin"
+    try:
+        record = decode(path.read_bytes(), terms.layout, entry["round"], entry["client"])
+    except (OSError, Refused) as error:
+        raise CheckFailed(f"releases/{entry['round']}/{path.name} is missing or damaged") from error
+    probs = to_probs(record.codes, terms.bits).astype(np.float64)
+    entropy = -(probs * np.log(np.maximum(probs, 1e-300))).sum(axis=1).mean()
+    row["mean_entropy"] = round(float(entropy), 6)
+    return row

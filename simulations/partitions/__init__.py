@@ -1,0 +1,30 @@
+"""Who holds which private row: every partition deals them out in its own way."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from common.arrays import Ints
+
+
+class Partition(ABC):
+    """A way to deal the private rows to the clients, every row to exactly one of them."""
+
+    @abstractmethod
+    def split(
+        self, labels: Ints, groups: Ints, num_clients: int, rng: np.random.Generator
+    ) -> tuple[Ints, ...]:
+        """Deal M rows to K clients.
+
+        Args:
+            labels: shape (M,), in 0 .. C-1.
+            groups: shape (M,); the natural client of each row.
+            num_clients: K.
+            rng: the only source of chance.
+
+        Returns:
+            K arrays of positions 0 .. M-1, ascending, none empty, disjoint; together all.
+
+        Raises:
+            ConfigError: the rows cannot be dealt to so many clients.
+        """

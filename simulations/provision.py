@@ -1,0 +1,142 @@
+"""The first process: put every party's data into its own folder, and exit.
+
+Afterwards the server finds public terms, public texts and its own settings; each client
+finds its own shard; the rows that only the observer may use are not on disk at all, but
+in ``split.json`` by number.
+"""
+
+import secrets
+from pathlib import Path
+
+import numpy as np
+
+from clients.store import Store
+from common.arrays import Ints
+from common.blanks import blanks, blanks_sha256
+from common.configure import dump, kind_of
+from common.encoders import Encoder, encode_cached, resolve
+from common.files import write_json, write_lines
+from common.places import cache_dir
+from common.seeds import derive, stream
+from common.sites import register
+from common.terms import Terms
+from common.transfer import TransferSet
+from server.plan import ServerPlan
+from simulations.datasets import Corpus
+from simulations.events import Progress
+from simulations.experiment import Experiment
+from simulations.split import Split, split
+
+
+def provision(experiment: Experiment, folder: Path, progress: Progress) -> None:
+    """Fill a fresh run folder.
+
+    Raises:
+        DataError: the data set is missing or damaged.
+        ConfigError: the split cannot be had from this data.
+    """
+    corpus, parts = divide(experiment)
+    experiment.server.loss.check(corpus.geometry)
+    encoder = resolve(experiment.clients.encoder)
+    transfer = TransferSet(tuple(corpus.texts[row] for row in parts.transfer))
+    terms = _terms(experiment, corpus, transfer, encoder)
+    terms.save(folder / "terms.json")
+    transfer.save(folder / "transfer.jsonl")
+    ServerPlan(dump(experiment.server), derive(experiment.seed, "server")).save(folder)
+    write_json(folder / "split.json", _split_table(experiment, parts), mode=0o600)
+    write_lines(folder / "validation.jsonl", _labelled(corpus, parts.validation))
+    for client, rows in enumerate(parts.clients):
+        _stock(experiment, folder, client, corpus, rows, encoder)
+    register(terms.site, folder / "clients")
+    _warm(experiment, corpus, parts, encoder, progress)
+
+
+def divide(experiment: Experiment) -> tuple[Corpus, Split]:
+    """Load the corpus and say who holds which rows; the same for the same experiment."""
+    data, seed = experiment.data, experiment.seed
+    corpus = data.dataset.load(stream(seed, "data"))
+    parts = split(
+        corpus,
+        transfer_fraction=data.transfer_fraction,
+        test_fraction=data.test_fraction,
+        validation_size=data.validation_size,
+        partition=data.partition,
+        num_clients=data.num_clients,
+        seed=seed,
+    )
+    return corpus, parts
+
+
+def _terms(
+    experiment: Experiment, corpus: Corpus, transfer: TransferSet, encoder: Encoder
+) -> Terms:
+    return Terms(
+        run=experiment.run_id,
+        site=secrets.token_hex(16),
+        num_rounds=experiment.num_rounds,
+        num_clients=experiment.data.num_clients,
+        k_min=experiment.k_min,
+        labels=corpus.geometry.names,
+        points=corpus.geometry.points.tolist(),
+        cost=corpus.geometry.cost.tolist(),
+        rows=len(transfer),
+        transfer_sha256=transfer.sha256,
+        blanks=experiment.clients.blanks,
+        blanks_sha256=blanks_sha256(experiment.clients.blanks),
+        bits=experiment.wire.bits,
+        disclosed=experiment.disclosed,
+        encoder={"kind": kind_of(encoder)} | dump(encoder),
+    )
+
+
+def _stock(
+    experiment: Experiment, folder: Path, client: int, corpus: Corpus, rows: Ints, encoder: Encoder
+) -> None:
+    """Write one client's store."""
+    config = dump(experiment.clients) | {"encoder": {"kind": kind_of(encoder)} | dump(encoder)}
+    Store.create(
+        folder / "clients" / str(client),
+        client=client,
+        seed=derive(experiment.seed, "client", client),
+        config=config,
+        public=folder,
+        texts=[corpus.texts[row] for row in rows],
+        labels=corpus.labels[rows],
+    )
+
+
+def _warm(
+    experiment: Experiment, corpus: Corpus, parts: Split, encoder: Encoder, progress: Progress
+) -> None:
+    """Compute the features of all public texts once, for everybody."""
+    shelf = cache_dir() / "features"
+    shelf.mkdir(exist_ok=True)
+    listed = [
+        [corpus.texts[row] for row in parts.transfer],
+        [corpus.texts[row] for row in parts.validation],
+        list(blanks(experiment.clients.blanks)),
+    ]
+    total, before = sum(map(len, listed)), 0
+    for texts in listed:
+
+        def step(done: int, _: int, before: int = before) -> None:
+            progress("encode", before + done, total)
+
+        encode_cached(encoder, texts, shelf, step)
+        before += len(texts)
+
+
+def _labelled(corpus: Corpus, rows: Ints) -> list[dict[str, object]]:
+    return [{"text": corpus.texts[row], "label": int(corpus.labels[row])} for row in rows]
+
+
+def _split_table(experiment: Experiment, parts: Split) -> dict[str, object]:
+    dataset = experiment.data.dataset
+    return {
+        "dataset": kind_of(dataset),
+        "sha256": dataset.provenance(),
+        "clients": {str(k): np.asarray(rows).tolist() for k, rows in enumerate(parts.clients)},
+        "transfer": parts.transfer.tolist(),
+        "validation": parts.validation.tolist(),
+        "test": parts.test.tolist(),
+    }

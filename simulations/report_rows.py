@@ -1,0 +1,242 @@
+"""What the report says in words and numbers, from ``summary.json`` and its neighbours.
+
+Numbers come as JSON holds them; None (not asked for, not measured, never reached) is
+printed as a dash. Distances are in label coordinates unless a row says otherwise.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common.metrics import METRICS
+
+Table = Mapping[str, Any]
+Arm = tuple[str, float, float]
+"""Name, accuracy (0..1) and Semantic Distance of one arm, as a picture wants them."""
+Row = tuple[str, str, list[str]]
+"""Title, direction ("up", "down", "") and one written number per arm."""
+
+_SECTIONS = (
+    (
+        "predictions as they are",
+        (
+            ("accuracy", "accuracy", "up"),
+            ("macro_f1", "macro F1", "up"),
+            ("semantic_distance", "semantic distance", "down"),
+            ("semantic_distance_mean", "semantic distance, plain mean", "down"),
+            ("w1", "transport cost to the gold label", "down"),
+            ("w1_human", "transport cost to the raters", "down"),
+            ("ece", "calibration error", "down"),
+            ("nll", "negative log-likelihood", "down"),
+            ("brier", "Brier score", "down"),
+        ),
+    ),
+    (
+        "at the temperature fitted for likelihood",
+        (
+            ("temperature", "temperature", ""),
+            ("semantic_distance_at_temperature", "semantic distance", "down"),
+        ),
+    ),
+    (
+        "at the temperature fitted for distance: what sharpening alone gives",
+        (
+            ("sharpening_temperature", "temperature", ""),
+            ("semantic_distance_at_sharpening_temperature", "semantic distance", "down"),
+        ),
+    ),
+)
+_NAMES = ("student", "ensemble", "centralised", "best teacher", "mean teacher")
+_EXTRAS = {
+    "bias": "the mean prediction over the fixed list of content-free texts",
+    "num_examples": "the number of private samples",
+}
+_DASH = "\N{EN DASH}"
+
+
+def size(value: float | None) -> str:
+    """Bytes in powers of 1000, three digits: ``40.4 kB``."""
+    if value is None:
+        return _DASH
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: ``0.42 s``, ``12.3 s``, ``3 min 05 s``."""
+    if value is None:
+        return _DASH
+    if value < 100:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    return f"{int(value // 60)} min {int(value % 60):02d} s"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a dash for what is not there."""
+    return _DASH if value is None else f"{value:.3f}"
+
+
+def sentence(summary: Table) -> str:
+    """The result in one sentence."""
+    student = _arm(summary, "student")
+    if summary.get("status") != "complete" or student.get("accuracy") is None:
+        return _unfinished(summary)
+    clients = (summary.get("clients") or {}).get("answered") or summary.get("num_clients")
+    best = _arm(summary, "best teacher").get("accuracy")
+    against = f" (best single teacher: {_percent(best)})" if best is not None else ""
+    return (
+        f"From the predictions of {_counted(clients, 'client')} alone, the server taught a student "
+        f"that is right on {_percent(student['accuracy'])} of the test samples{against}, at a "
+        f"semantic distance of {number(student.get('semantic_distance'))}{_saving(summary)}."
+    )
+
+
+def arm_names(summary: Table) -> list[str]:
+    """The columns of the table: the student, and every bound that was measured."""
+    return [name for name in _NAMES if name == "student" or _arm(summary, name)]
+
+
+def metric_sections(summary: Table, pictures: Table) -> list[tuple[str, list[Row]]]:
+    """The table of metrics in sections: as they are, then at each fitted temperature.
+
+    Semantic distances of labels on a line are printed once more, multiplied by
+    (C - 1) / (last position - first), so that they read on KNOT's scale 0..C-1.
+    """
+    arms = [_arm(summary, name) for name in arm_names(summary)]
+    written = [
+        (heading, [row for key in keys for row in _rows(key, arms, pictures.get("positions"))])
+        for heading, keys in _SECTIONS
+    ]
+    return [(heading, rows) for heading, rows in written if rows]
+
+
+def drawn_arms(summary: Table, pictures: Table) -> tuple[list[Arm], list[Arm], Arm | None]:
+    """Teachers, bounds and student as the picture wants them; what lacks a number is left out."""
+    measured = (summary.get("bounds") or {}).get("teachers") or []
+    named = [{"name": f"client {k}", **row} for k, row in enumerate(measured) if row]
+    teachers = _points(pictures.get("teachers") or named)
+    bounds = [{"name": name, **_arm(summary, name)} for name in ("ensemble", "centralised")]
+    others = _points([*bounds, {"name": "one human rater", **(pictures.get("human") or {})}])
+    drawn = {"name": "student", **_arm(summary, "student")}
+    return teachers, others, next(iter(_points([drawn])), None)
+
+
+def traffic_bars(summary: Table) -> list[tuple[str, float, str]]:
+    """Bytes of one client: its predictions, all its traffic, and FedAvg of the same student."""
+    wire = summary.get("wire") or {}
+    up, down = wire.get("bytes_up_per_client"), _down_per_client(summary)
+    both = up + down if up is not None and down is not None else None
+    bars = [
+        ("predictions, up", up),
+        ("predictions up and transfer set down", both),
+        ("FedAvg of this student, both ways", wire.get("fedavg_bytes_per_client")),
+    ]
+    return [(name, value, size(value)) for name, value in bars if value]
+
+
+def crossed(summary: Table, settings: Table, terms: Table) -> list[str]:
+    """What left the clients, in plain words: by the terms of the run, else by its settings."""
+    wire = summary.get("wire") or {}
+    bits = terms.get("bits") or (settings.get("wire") or {}).get("bits")
+    coded = "" if bits is None else f", {_counted(bits, 'bit')} per probability"
+    texts = f"{terms['rows']:,} transfer texts" if "rows" in terms else "transfer texts"
+    extras = terms.get("disclosed", settings.get("disclose")) or []
+    told = ", ".join(_EXTRAS.get(name, str(name)) for name in extras) or "nothing"
+    lines = [
+        f"Up: soft predictions on the {texts}{coded}. Besides: {told}.",
+        "Down: the transfer texts, public by definition.",
+    ]
+    if wire.get("messages") is not None:
+        told = f"{_counted(wire['messages'], 'message')} accepted, {wire.get('rejected')} refused"
+        lines.append(
+            f"{told}; {size(wire.get('bytes_up'))} up, {size(wire.get('bytes_down'))} down."
+        )
+    return lines
+
+
+def _unfinished(summary: Table) -> str:
+    if summary.get("status") == "interrupted":
+        return "This run was interrupted and can be resumed; there is no student to score yet."
+    if summary.get("status") == "failed":
+        return "This run failed before a student could be scored."
+    return "This run is complete, but its student was not scored."
+
+
+def _saving(summary: Table) -> str:
+    """Both directions, because FedAvg's figure holds both and the transfer set is not free."""
+    wire = summary.get("wire") or {}
+    up, fedavg = wire.get("bytes_up_per_client"), wire.get("fedavg_bytes_per_client")
+    if up is None:
+        return ""
+    down = _down_per_client(summary)
+    received = f" and received {size(down)}" if down is not None else ""
+    compared = f" (FedAvg of the same student: {size(fedavg)} both ways)" if fedavg else ""
+    return f"; each client sent {size(up)}{received}{compared}"
+
+
+def _down_per_client(summary: Table) -> float | None:
+    down = (summary.get("wire") or {}).get("bytes_down")
+    asked = (summary.get("clients") or {}).get("asked") or summary.get("num_clients")
+    return down / asked if down is not None and asked else None
+
+
+def _arm(summary: Table, name: str) -> Table:
+    bounds = summary.get("bounds") or {}
+    teachers = [row for row in bounds.get("teachers") or [] if row and _scored(row)]
+    if name == "student":
+        return summary.get("student") or {}
+    if name == "best teacher":
+        return max(teachers, key=lambda row: float(row["accuracy"]), default={})
+    if name == "mean teacher":
+        return {key: _mean([row.get(key) for row in teachers]) for key in METRICS if teachers}
+    return bounds.get(name) or {}
+
+
+def _scored(row: Table) -> bool:
+    return row.get("accuracy") is not None and row.get("semantic_distance") is not None
+
+
+def _points(rows: Sequence[Table]) -> list[Arm]:
+    return [
+        (str(row["name"]), float(row["accuracy"]), float(row["semantic_distance"]))
+        for row in rows
+        if _scored(row)
+    ]
+
+
+def _rows(
+    key: tuple[str, str, str], arms: Sequence[Table], positions: Sequence[float] | None
+) -> list[Row]:
+    name, title, way = key
+    values = [arm.get(name) for arm in arms]
+    if all(value is None for value in values):
+        return []
+    rows = [(title, way, [number(value) for value in values])]
+    scale = _scale(positions) if name.startswith("semantic_distance") else None
+    if scale is not None and positions:
+        stretched = [None if value is None else value * scale for value in values]
+        on = f"{title}, on 0..{len(positions) - 1}"
+        rows.append((on, way, [number(value) for value in stretched]))
+    return rows
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _scale(positions: Sequence[float] | None) -> float | None:
+    """What turns label coordinates into 0..C-1; None off a line or where it changes nothing."""
+    if not positions or positions[-1] - positions[0] == len(positions) - 1:
+        return None
+    return (len(positions) - 1) / (positions[-1] - positions[0])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _counted(count: int | None, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,95 @@
+"""From Python: ``run`` an experiment, ``load`` a run, look at its figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import configure
+from common.arrays import Floats
+from common.encoders import Encoder
+from common.files import read_json, read_lines
+from server.archive import open_student
+from server.distil import predict
+from simulations.events import silent
+from simulations.experiment import read
+from simulations.folder import summary_of
+from simulations.runner import Backend, execute
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run, read from its folder."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``summary.json``."""
+        return summary_of(self.folder)
+
+    @cached_property
+    def rounds(self) -> "pd.DataFrame":
+        """One line per round."""
+        import pandas as pd
+
+        return pd.json_normalize(read_lines(self.folder / "rounds.jsonl"))
+
+    @cached_property
+    def clients(self) -> "pd.DataFrame":
+        """One line per client: status, reason, bytes, seconds."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "clients.csv")
+
+    def student(self, texts: Sequence[str]) -> Floats:
+        """Soft predictions of shape (N, C), float32, for any texts."""
+        config = read_json(self.folder / "student" / "config.json")
+        encoder: Encoder = configure.load(Encoder, config["encoder"], "encoder")  # type: ignore[type-abstract]
+        return predict(open_student(self.folder), encoder.encode(list(texts)))
+
+    def plot(self) -> "Figure":
+        """Teachers against student, as in the report."""
+        from simulations.figures import teachers_figure
+
+        return teachers_figure(read_json(self.folder / "pictures.json"), self.summary)
+
+
+def run(
+    experiment: str = "quickstart",
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    backend: Backend = "ray",
+) -> Result:
+    """Run an experiment and return its result.
+
+    Args:
+        experiment: a shipped name or a TOML file.
+        seed: wins over the file and ``overrides``.
+        overrides: TOML assignments such as ``"data.num_clients = 8"``.
+        out: the run folder; by default ``runs/<experiment>-<seed>-<time>``.
+        backend: "ray" or "inline"; the same bits.
+    """
+    made = read(experiment, list(overrides), seed)
+    where = None if out is None else Path(out)
+    folder = execute(made, experiment, out=where, backend=backend, address=None, progress=silent)
+    return Result(folder)
+
+
+def load(folder: str | Path) -> Result:
+    """The result in a run folder.
+
+    Raises:
+        FolderError: it is not a finished run.
+    """
+    result = Result(Path(folder))
+    summary_of(result.folder)
+    return result
+

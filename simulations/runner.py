@@ -1,0 +1,194 @@
+"""One run from an experiment to a summary: three processes, or all in this one."""
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from common.failures import ConfigError, Failure
+from common.files import read_json, write_json, write_text
+from simulations.events import Progress
+from simulations.experiment import Experiment, to_toml
+from simulations.folder import create, keep_call, read_call
+from simulations.process import Part
+from simulations.summary import broken
+
+Backend = Literal["ray", "inline"]
+
+_GRACE_SECONDS = 5.0
+_SAMPLE_SECONDS = 0.5
+
+
+def execute(
+    experiment: Experiment,
+    name: str,
+    *,
+    out: Path | None,
+    backend: Backend,
+    address: str | None,
+    progress: Progress,
+) -> Path:
+    """Run an experiment; return its run folder, complete with summary and report.
+
+    Args:
+        experiment: what to run.
+        name: under which it is reported.
+        out: the run folder, which must be new or empty; None for the default.
+        backend: "ray" for Flower clients on Ray, "inline" for this process.
+        address: of an existing Ray cluster, or None for a private one.
+        progress: told (phase, done, total).
+
+    Raises:
+        Failure: with the exit code that says which kind; the folder then has a summary
+            that says ``failed`` or, after a signal, ``interrupted``.
+    """
+    folder = create(out, name, experiment.seed)
+    write_text(folder / "experiment.toml", to_toml(experiment))
+    keep_call(folder, experiment=Path(name).stem, backend=backend, started=time.time())
+    try:
+        if backend == "inline":
+            _inline(experiment, folder, progress)
+        else:
+            _isolated(experiment, folder, address, progress)
+    except BaseException as error:
+        status = "failed" if isinstance(error, Exception) else "interrupted"
+        broken(folder, experiment, read_call(folder), status)
+        _forget_site(folder)
+        raise
+    return folder
+
+
+def _inline(experiment: Experiment, folder: Path, progress: Progress) -> None:
+    import torch
+
+    from simulations.loop import federate
+    from simulations.observe import observe
+    from simulations.provision import provision
+
+    torch.set_num_threads(1)
+    clock = _Clock(progress)
+    provision(experiment, folder, clock)
+    write_json(folder / "checkpoint" / "outside.json", {"seconds": clock.seconds()})
+    federate(folder, progress)
+    observe(folder, progress)
+
+
+def _isolated(
+    experiment: Experiment, folder: Path, address: str | None, progress: Progress
+) -> None:
+    if sys.platform == "win32":
+        raise ConfigError("the ray back end needs Linux or macOS; write --backend inline")
+    clock, parts = _Clock(progress), contextlib.ExitStack()
+    with parts:
+        cluster = None
+        if address is None:
+            cluster = _started(parts, Part("cluster", folder, leash=False))
+        _follow(_started(parts, Part("provision", folder)), clock)
+        where = address or _address(cluster)
+        clients = str(experiment.data.num_clients)
+        serve = Part("serve", folder, "--address", where, "--clients", clients)
+        _started(parts, serve)
+        with _memory_of(cluster) as peak:
+            _follow(serve, clock.served)
+        outside = {"seconds": clock.seconds(), "worker_peak_mb": peak.get("mb")}
+        write_json(folder / "checkpoint" / "outside.json", outside)
+        if cluster is not None:
+            cluster.release()
+        _follow(_started(parts, Part("observe", folder)), progress)
+
+
+def _started(parts: contextlib.ExitStack, part: Part) -> Part:
+    parts.callback(part.stop, _GRACE_SECONDS)
+    return part
+
+
+def _follow(part: Part, progress: Progress) -> None:
+    for event in part.watch():
+        progress(event["phase"], event["done"], event["total"])
+
+
+def _address(cluster: Part | None) -> str:
+    assert cluster is not None, "without an address there is a cluster of our own"
+    line = cluster.output.readline()
+    if not line:
+        for _ in cluster.watch():
+            pass
+        raise Failure("Ray did not start; see logs/cluster.log in the run folder")
+    return str(json.loads(line)["address"])
+
+
+class _Clock:
+    """Passes progress on, and tells start-up from the encoding of public texts."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._begun = progress, time.monotonic()
+        self._encode: list[float] = []
+        self._ready: float | None = None
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if phase == "encode":
+            self._encode.append(time.monotonic())
+        self._progress(phase, done, total)
+
+    def served(self, phase: str, done: int, total: int) -> None:
+        """The same for the server's events: the first says that start-up is over."""
+        self._ready = self._ready or time.monotonic()
+        self._progress(phase, done, total)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of ``start`` and of the encoding of public texts."""
+        encode = self._encode[-1] - self._encode[0] if self._encode else 0.0
+        ready = self._ready or time.monotonic()
+        return {"start": ready - self._begun - encode, "encode": encode}
+
+
+@contextlib.contextmanager
+def _memory_of(cluster: Part | None) -> Iterator[dict[str, float]]:
+    """Watch, from outside, the largest memory of any worker, in MB of 10^6 bytes."""
+    peak: dict[str, float] = {}
+    done = threading.Event()
+
+    def watch() -> None:
+        while cluster is not None and not done.wait(_SAMPLE_SECONDS):
+            for process in cluster.family():
+                mb = _worker_mb(process)
+                if mb > 0:
+                    peak["mb"] = max(peak.get("mb", 0.0), mb)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+
+
+def _worker_mb(process: psutil.Process) -> float:
+    """Peak memory of a Ray worker that hosts clients, 0 for any other process."""
+    try:
+        if "ClientAppActor" not in " ".join(process.cmdline()):
+            return 0.0
+        status = Path(f"/proc/{process.pid}/status")
+        if status.exists():
+            high = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+            return float(round(int(high[0].split()[1]) * 1024 / 1e6, 1))
+        return float(round(process.memory_info().rss / 1e6, 1))
+    except (psutil.Error, OSError, IndexError):
+        return 0.0
+
+
+def _forget_site(folder: Path) -> None:
+    """A run that has ended is asked nothing more."""
+    from common.sites import forget
+
+    terms = folder / "terms.json"
+    if terms.exists():
+        made: dict[str, Any] = read_json(terms)
+        forget(made["site"])

@@ -1,0 +1,147 @@
+"""``summary.json``: the figures of a run, and a dozen lines of them that a person reads."""
+
+from pathlib import Path
+from typing import Any
+
+from common.files import read_json, write_json
+from simulations.experiment import Experiment
+
+PHASES = ("start", "encode", "teachers", "predict", "aggregate", "distil", "evaluate", "total")
+NO_PRIVACY = {"guarantee": "none", "epsilon": None, "delta": None, "unit": None}
+
+
+def complete(
+    folder: Path,
+    experiment: Experiment,
+    student: dict[str, Any],
+    bounds: dict[str, Any] | None,
+    evaluate_seconds: float,
+    call: dict[str, Any],
+) -> dict[str, Any]:
+    """The summary of a run that has ended well.
+
+    Args:
+        folder: the run folder; the server's outcome is read from it.
+        experiment: as resolved.
+        student: its metrics on the test rows.
+        bounds: teachers, ensemble and centralised, or None.
+        evaluate_seconds: what the observer has taken.
+        call: how the run was called.
+    """
+    served = read_json(folder / "checkpoint" / "server.json")
+    outside = folder / "checkpoint" / "outside.json"
+    watched = read_json(outside) if outside.exists() else {}
+    seconds = dict.fromkeys(PHASES, 0.0) | served["seconds"]
+    for phase, more in watched.get("seconds", {}).items():
+        seconds[phase] += more
+    seconds["evaluate"] = evaluate_seconds
+    made = _frame(experiment, call) | {
+        "status": "complete",
+        "isolated": served["isolated"],
+        "student": student,
+        "bounds": bounds,
+        "wire": _wire(experiment, served),
+        "seconds": {phase: round(seconds[phase], 3) for phase in PHASES},
+        "memory": {
+            "driver_peak_mb": served["driver_peak_mb"],
+            "worker_peak_mb": watched.get("worker_peak_mb", served["driver_peak_mb"]),
+        },
+        "clients": served["clients"],
+        "hashes": {
+            "student": served["student_sha256"],
+            "predictions": served["predictions_sha256"],
+            "transfer_set": read_json(folder / "terms.json")["transfer_sha256"],
+        },
+    }
+    return made
+
+
+def broken(folder: Path, experiment: Experiment, call: dict[str, Any], status: str) -> None:
+    """Write the summary of a run that was interrupted or failed: null figures."""
+    made = _frame(experiment, call) | {
+        "status": status,
+        "isolated": None,
+        "student": None,
+        "bounds": None,
+        "wire": None,
+        "seconds": None,
+        "memory": None,
+        "clients": None,
+        "hashes": None,
+    }
+    write_json(folder / "summary.json", made)
+
+
+def lines(summary: dict[str, Any], folder: Path) -> list[str]:
+    """At most 16 lines for a person."""
+    if summary["status"] != "complete":
+        return [f"{summary['experiment']}: {summary['status']}; what there is, is in {folder}"]
+    head = "{experiment} with seed {seed}: {num_clients} clients, {rounds} round(s)"
+    made = [head.format(**summary), ""]
+    made.append(f"{'':24}accuracy  macro-F1  sem. distance  at fitted T    ECE")
+    made += [_row(name, metrics) for name, metrics in _rows(summary)]
+    wire, seconds, memory = summary["wire"], summary["seconds"], summary["memory"]
+    ratio = wire["fedavg_bytes_per_client"] / max(wire["bytes_up_per_client"], 1)
+    took = ", ".join(f"{p} {seconds[p]:.1f}" for p in PHASES[:-1])
+    return [
+        *made,
+        "",
+        f"sent up per client: {wire['bytes_up_per_client']:,} bytes of predictions "
+        f"(FedAvg of the same student: {wire['fedavg_bytes_per_client']:,}, {ratio:.0f}x)",
+        f"privacy guarantee: {summary['privacy']['guarantee']}; "
+        f"processes isolated: {'yes' if summary['isolated'] else 'no'}",
+        f"seconds: {took}; total {seconds['total']:.1f}",
+        f"memory: driver {memory['driver_peak_mb']:.0f} MB, worker {memory['worker_peak_mb']:.0f} MB",
+        f"report: {folder / 'report.html'}",
+    ]
+
+
+def _rows(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    rows = [("student", summary["student"])]
+    bounds = summary["bounds"]
+    if bounds is None:
+        return rows
+    teachers = [t for t in bounds["teachers"] if t is not None]
+    best = max(teachers, key=lambda t: float(t["accuracy"]))
+    mean = {k: sum(t[k] for t in teachers) / len(teachers) for k in best if best[k] is not None}
+    return [
+        *rows,
+        ("best teacher", best),
+        ("mean teacher", mean),
+        ("ensemble at test time", bounds["ensemble"]),
+        ("centralised bound", bounds["centralised"]),
+    ]
+
+
+def _row(name: str, m: dict[str, Any]) -> str:
+    fitted = m["semantic_distance_at_temperature"]
+    return (
+        f"{name:24}{m['accuracy']:8.3f}{m['macro_f1']:10.3f}{m['semantic_distance']:15.3f}"
+        f"{fitted:13.3f}{m['ece']:7.3f}"
+    )
+
+
+def _frame(experiment: Experiment, call: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "status": "failed",
+        "experiment": call["experiment"],
+        "seed": experiment.seed,
+        "num_clients": experiment.data.num_clients,
+        "rounds": experiment.num_rounds,
+        "backend": call["backend"],
+        "privacy": dict(NO_PRIVACY),
+    }
+
+
+def _wire(experiment: Experiment, served: dict[str, Any]) -> dict[str, Any]:
+    answered = max(served["clients"]["answered"], 1)
+    return {
+        "bytes_up": served["bytes_up"],
+        "envelope_up": served["envelope_up"],
+        "bytes_down": served["bytes_down"],
+        "bytes_up_per_client": round(served["bytes_up"] / answered),
+        "fedavg_bytes_per_client": 2 * 4 * served["parameters"] * experiment.num_rounds,
+        "messages": served["messages"],
+        "rejected": served["rejected"],
+    }
