@@ -111,7 +111,7 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
         options = [arg for arg in get_args(hint) if arg is not NoneType]
         hint = options[0] if len(options) == 1 else object
     if get_origin(hint) is tuple and isinstance(raw, list):
-        inner: Any = get_args(hint)[0]
+        inner, *_ = get_args(hint)
         return tuple(_value(inner, item, f"{where}[{i}]") for i, item in enumerate(raw))
     if isinstance(hint, type) and (inspect.isabstract(hint) or dataclasses.is_dataclass(hint)):
         return load(hint, raw, where)

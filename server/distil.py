@@ -20,17 +20,18 @@ _ROWS_AT_ONCE = 4096
 
 @component
 class Schedule:
-    """How long and how fast the student learns in one round: AdamW, one-cycle rate.
+    """How long and how fast the student learns in one round: AdamW at a constant rate.
+
+    A one-cycle rate with the same peak was tried and was no better.
 
     Attributes:
         steps: optimiser steps.
         batch_size: largest number of samples per step; an epoch's batches differ by at most 1.
-        learning_rate: the peak, reached after three tenths of the steps.
+        learning_rate: step size, the same throughout.
         weight_decay: decoupled from the gradient, times the learning rate.
 
     Reference: Loshchilov, Hutter. *Decoupled Weight Decay Regularization*, ICLR 2019,
-    https://arxiv.org/abs/1711.05101; Smith, Topin. *Super-Convergence*, 2017,
-    https://arxiv.org/abs/1708.07120.
+    algorithm 2. https://arxiv.org/abs/1711.05101
     """
 
     steps: int = Field(default=300, ge=1)
@@ -86,8 +87,6 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
         torch.manual_seed(int(rng.integers(2**63)))
         for step in range(steps):
             batch = next(batches)
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * one_cycle(step, steps)
             optimizer.zero_grad()
             log_q = student(inputs.index_select(0, batch))
             p, w = probs.index_select(1, batch), weights.index_select(1, batch)
@@ -132,17 +131,6 @@ def weighted_loss(
     num_targets, size, _ = probs.shape
     values = loss(log_q.repeat(num_targets, 1), probs.flatten(0, 1), geometry)  # (T * B,)
     return (weights.flatten() * values).sum() / size
-
-
-def one_cycle(step: int, steps: int) -> float:
-    """The share of the peak learning rate at ``step``, counted from 0 up to ``steps`` - 1.
-
-    Cosines from 1/25 up to 1 over the first three tenths, then down towards 0.
-    """
-    done, top = (step + 1) / steps, 0.3
-    if done <= top:
-        return 1 - 0.48 * (1 + math.cos(math.pi * done / top))
-    return 0.5 * (1 + math.cos(math.pi * (done - top) / (1 - top)))
 
 
 def _batches(size: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:

@@ -44,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--address")
     parser.add_argument("--clients", type=int)
+    parser.add_argument("--session", type=Path)
     parser.add_argument("--events", type=int)
     parser.add_argument("--leash", action="store_true")
     return parser.parse_args()
@@ -53,7 +54,7 @@ def _follow_parent() -> None:
     """End this process at once when standard input closes."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # the buffered reader would hold a lock while the interpreter ends
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -82,7 +83,7 @@ def _cluster(words: argparse.Namespace, reporter: Reporter) -> None:
     from simulations.cluster import host
 
     del reporter
-    host(words.folder)
+    host(words.folder, words.session)
 
 
 def _serve(words: argparse.Namespace, reporter: Reporter) -> None:

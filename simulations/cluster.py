@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,16 @@ import ray
 _OBJECT_STORE_BYTES = 300_000_000
 
 
-def host(folder: Path) -> None:
+def host(folder: Path, session: Path) -> None:
     """Start Ray, write its address to standard output, end it when standard input closes.
 
-    Whoever started this process, however it dies, closes that pipe by dying. Ray's session
-    folder holds what workers print, so it is private and removed; what Ray itself logged
-    is copied to ``logs/ray/``.
+    Whoever started this process, however it dies, closes that pipe by dying.
+
+    Args:
+        folder: the run folder; what Ray itself logged is copied to its ``logs/ray/``.
+        session: Ray's session folder; it holds what workers print, so it is private and
+            removed. Its path is short, because Ray puts sockets into it.
     """
-    # Short, because Ray puts sockets into it and their paths may have 100 bytes or so.
-    session = Path(tempfile.mkdtemp(prefix="fedknot-"))
     try:
         started: Any = ray.init(
             num_cpus=os.cpu_count(),
@@ -35,7 +34,7 @@ def host(folder: Path) -> None:
             _temp_dir=str(session),
         )
         print(json.dumps({"address": started.address_info["gcs_address"]}), flush=True)
-        sys.stdin.buffer.read()
+        os.read(0, 1)
         ray.shutdown()
         _keep_logs(session, folder / "logs" / "ray")
     finally:

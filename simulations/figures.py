@@ -26,11 +26,10 @@ from simulations.report_rows import Arm, drawn_arms
 STUDENT, REFERENCE, QUIET, INK, FAINT = "#0b5fa5", "#c8550b", "#8b94a0", "#1f2933", "#e3e7ec"
 _MOST_ROWS, _MOST_UPRIGHT, _MOST_CELLS, _LONGEST_NAME = 12, 7, 240, 24
 # Ids that count (axes_1) would repeat within a page; inline SVG needs no namespaces.
-_NEEDLESS = re.compile(r' id="[A-Za-z.]\w*_\d{1,6}"| xmlns(:xlink)?="[^"]*"')
+_NEEDLESS = re.compile(r' id="[A-Za-z][\w.]*_\d{1,6}"| xmlns(:xlink)?="[^"]*"')
 # Typed loosely: the set of known keys grows with every release of matplotlib.
 _STYLE: Any = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "fedknot",
     "font.size": 10,
     "text.parse_math": False,
     "text.color": INK,
@@ -48,12 +47,14 @@ _STYLE: Any = {
 def svg(figure: Figure, title: str) -> Markup:
     """``figure`` as inline SVG with ``title`` as its text for readers who cannot see it.
 
-    Same figure, same bytes: no date, salted ids. Text stays text, so it can be searched
+    Same figure and title, same bytes: no date, ids salted with the title, by which the
+    pictures of a page differ. Text stays text, so it can be searched
     and read aloud.
     """
     stream = io.StringIO()
     bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    salted: Any = _STYLE | {"svg.hashsalt": title}
+    with mpl.rc_context(salted), warnings.catch_warnings():
         # The browser has the glyphs that the measuring font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format="svg", metadata=bare, transparent=True)
@@ -81,9 +82,10 @@ def holdings(
     else:
         axes.set_ylabel(f"{rows} clients, in order")
     axes.set_xlabel("label")
-    bar = figure.colorbar(axes.collections[0], ax=axes, pad=0.015, fraction=0.03)
-    bar.outline.set_visible(False)
-    bar.set_label("samples")
+    if _is_crowded(counts):
+        bar = figure.colorbar(axes.collections[0], ax=axes, pad=0.015, fraction=0.03)
+        bar.outline.set_visible(False)
+        bar.set_label("samples")
     return figure
 
 
@@ -133,7 +135,7 @@ def reliability(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
         _reliability_curve(upper, lower, name, curve)
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
     upper.grid(color=FAINT, linewidth=0.8)
-    upper.legend(frameon=False, loc="lower right", fontsize=9)
+    upper.legend(frameon=False, loc="upper left", fontsize=9)
     lower.set(xlabel="confidence of the top label", ylabel="samples")
     return figure
 
@@ -194,7 +196,7 @@ def _heat_map(
     top: float | None = None,
 ) -> None:
     highest = top or max((max(row) for row in values), default=1) or 1
-    many = len(values) * len(values[0]) > _MOST_CELLS
+    many = _is_crowded(values)
     axes.pcolormesh(
         [list(row) for row in values],
         cmap="Blues",
@@ -212,6 +214,11 @@ def _heat_map(
         for x, value in enumerate(row):
             ink = "white" if value > 0.6 * highest else INK
             axes.text(x + 0.5, y + 0.5, str(written[y][x]), color=ink, ha="center", va="center")
+
+
+def _is_crowded(values: Sequence[Sequence[float]]) -> bool:
+    """Whether numbers in the cells could not be read."""
+    return len(values) * len(values[0]) > _MOST_CELLS
 
 
 def _dots(axes: Axes, rows: Sequence[Arm], colours: Sequence[str], value: int) -> None:
@@ -237,15 +244,12 @@ def _reliability_curve(
     colour = STUDENT if ours else REFERENCE
     bins = len(curve["count"])
     filled = [b for b in range(bins) if curve["count"][b]]
-    upper.plot(
-        [curve["confidence"][b] for b in filled],
-        [curve["accuracy"][b] for b in filled],
-        marker="o" if ours else "s",
-        markersize=5 if ours else 4,
-        color=colour,
-        linewidth=1.8 if ours else 1.2,
-        label=name,
-    )
+    x, y, count = ([curve[key][b] for b in filled] for key in ("confidence", "accuracy", "count"))
+    marker = "o" if ours else "s"
+    upper.plot(x, y, color=colour, linewidth=1, alpha=0.5)
+    areas = [6 + 70 * n / max(count) for n in count]
+    upper.scatter(x, y, areas, color=colour, marker=marker, zorder=3, clip_on=False)
+    upper.plot([], [], marker, color=colour, markersize=6, label=name)
     edges = [b / bins for b in range(bins + 1)]
     lower.stairs(curve["count"], edges, fill=ours, color=colour, alpha=0.85 if ours else 1)
 

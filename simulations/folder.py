@@ -63,5 +63,7 @@ def summary_of(folder: Path) -> dict[str, Any]:
     try:
         made: dict[str, Any] = read_json(folder / "summary.json")
     except (OSError, ValueError) as error:
-        raise FolderError(f"{folder} has no readable summary.json; the run has not ended") from error
+        raise FolderError(
+            f"{folder} has no readable summary.json; the run has not ended"
+        ) from error
     return made

@@ -73,4 +73,3 @@ class _Clients:
                 self._coordinator.exclude(client, reason)
             self._progress("predict", done, len(self._ready))
         self.seconds["predict"] += time.monotonic() - started
-

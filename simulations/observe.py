@@ -32,7 +32,7 @@ from simulations.environment import describe
 from simulations.events import Progress
 from simulations.experiment import Experiment, read
 from simulations.folder import read_call
-from simulations.pictures import confusion, holdings, reliability
+from simulations.pictures import confusion, expected_position, holdings, reliability
 from simulations.provision import divide
 from simulations.report import write_report
 from simulations.split import Split
@@ -187,6 +187,7 @@ def _pictures(
         "positions": line,
         "holdings": {"clients": holdings([labels[r] for r in parts.clients], num_labels)},
         "confusion": confusion(probs, exam.labels, num_labels),
+        "expected_position": expected_position(probs, exam.labels, exam.geometry),
         "reliability": {"student": reliability(probs, exam.labels)},
         "student": _pair(metrics),
     }
@@ -222,4 +223,3 @@ def _check_same(folder: Path, parts: Split) -> None:
     """The data must still split as it did when the stores were made."""
     if read_json(folder / "split.json")["test"] != parts.test.tolist():
         raise DataError("the data set has changed since this run was provisioned; run it anew")
-

@@ -8,8 +8,6 @@ in ``split.json`` by number.
 import secrets
 from pathlib import Path
 
-import numpy as np
-
 from clients.store import Store
 from common.arrays import Ints
 from common.blanks import blanks, blanks_sha256
@@ -43,7 +41,9 @@ def provision(experiment: Experiment, folder: Path, progress: Progress) -> None:
     terms.save(folder / "terms.json")
     transfer.save(folder / "transfer.jsonl")
     ServerPlan(dump(experiment.server), derive(experiment.seed, "server")).save(folder)
-    write_json(folder / "split.json", _split_table(experiment, parts), mode=0o600)
+    dataset = experiment.data.dataset
+    held = parts.to_json(kind_of(dataset), dataset.provenance())
+    write_json(folder / "split.json", held, mode=0o600)
     write_lines(folder / "validation.jsonl", _labelled(corpus, parts.validation))
     for client, rows in enumerate(parts.clients):
         _stock(experiment, folder, client, corpus, rows, encoder)
@@ -129,14 +129,3 @@ def _warm(
 def _labelled(corpus: Corpus, rows: Ints) -> list[dict[str, object]]:
     return [{"text": corpus.texts[row], "label": int(corpus.labels[row])} for row in rows]
 
-
-def _split_table(experiment: Experiment, parts: Split) -> dict[str, object]:
-    dataset = experiment.data.dataset
-    return {
-        "dataset": kind_of(dataset),
-        "sha256": dataset.provenance(),
-        "clients": {str(k): np.asarray(rows).tolist() for k, rows in enumerate(parts.clients)},
-        "transfer": parts.transfer.tolist(),
-        "validation": parts.validation.tolist(),
-        "test": parts.test.tolist(),
-    }

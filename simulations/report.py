@@ -31,6 +31,7 @@ class Run:
         experiment: ``experiment.toml`` as written.
         settings: the same as a table.
         terms: ``terms.json``, what the server was told of the run.
+        texts: size of the transfer texts of ``transfer.jsonl``, UTF-8 bytes, or None.
         rounds: the lines of ``rounds.jsonl``.
         clients: the rows of ``clients.csv``, all text.
         environment: ``environment.json``.
@@ -41,6 +42,7 @@ class Run:
     experiment: str
     settings: dict[str, Any]
     terms: dict[str, Any]
+    texts: int | None
     rounds: list[dict[str, Any]]
     clients: list[dict[str, str]]
     environment: dict[str, Any]
@@ -71,7 +73,7 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
     page: str = _template().render(
         run=run,
         summary=run.summary,
-        sentence=report_rows.sentence(run.summary),
+        sentence=report_rows.sentence(run.summary, run.texts),
         arms=report_rows.arm_names(run.summary),
         metrics=report_rows.metric_sections(run.summary, run.pictures),
         crossed=report_rows.crossed(run.summary, run.settings, run.terms),
@@ -108,6 +110,7 @@ def _read(folder: Path, summary: Mapping[str, Any] | None) -> Run:
         experiment=_file(folder, "experiment.toml", _text, ""),
         settings=_file(folder, "experiment.toml", lambda path: tomllib.loads(_text(path)), {}),
         terms=_file(folder, "terms.json", read_json, {}),
+        texts=_file(folder, "transfer.jsonl", _text_bytes, None),
         rounds=_file(folder, "rounds.jsonl", read_lines, []),
         clients=_file(folder, "clients.csv", _table, []),
         environment=_file(folder, "environment.json", read_json, {}),
@@ -126,6 +129,10 @@ def _file(folder: Path, name: str, read: Callable[[Path], Any], missing: Any) ->
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def _text_bytes(path: Path) -> int:
+    return sum(len(row["text"].encode("utf-8", "surrogatepass")) for row in read_lines(path))
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -148,7 +155,7 @@ def _drawings(run: Run) -> dict[str, Markup | None]:
         "against_bounds": _against_bounds(run),
         "reliability": _reliability(pictures.get("reliability")),
         "confusion": _confusion(pictures, labels),
-        "traffic": _traffic(run.summary),
+        "traffic": _traffic(run),
     }
 
 
@@ -184,8 +191,8 @@ def _confusion(pictures: dict[str, Any], labels: list[str]) -> Markup | None:
     return figures.svg(figure, "Confusion: gold label against the student's label, in per cent")
 
 
-def _traffic(summary: Mapping[str, Any]) -> Markup | None:
-    bars = report_rows.traffic_bars(summary)
+def _traffic(run: Run) -> Markup | None:
+    bars = report_rows.traffic_bars(run.summary, run.texts)
     if not bars:
         return None
     return figures.svg(

@@ -78,8 +78,8 @@ def number(value: float | None) -> str:
     return _DASH if value is None else f"{value:.3f}"
 
 
-def sentence(summary: Table) -> str:
-    """The result in one sentence."""
+def sentence(summary: Table, texts: int | None) -> str:
+    """The result in one sentence; ``texts`` is the size of the transfer texts in bytes."""
     student = _arm(summary, "student")
     if summary.get("status") != "complete" or student.get("accuracy") is None:
         return _unfinished(summary)
@@ -89,7 +89,7 @@ def sentence(summary: Table) -> str:
     return (
         f"From the predictions of {_counted(clients, 'client')} alone, the server taught a student "
         f"that is right on {_percent(student['accuracy'])} of the test samples{against}, at a "
-        f"semantic distance of {number(student.get('semantic_distance'))}{_saving(summary)}."
+        f"semantic distance of {number(student.get('semantic_distance'))}{_saving(summary, texts)}."
     )
 
 
@@ -123,14 +123,15 @@ def drawn_arms(summary: Table, pictures: Table) -> tuple[list[Arm], list[Arm], A
     return teachers, others, next(iter(_points([drawn])), None)
 
 
-def traffic_bars(summary: Table) -> list[tuple[str, float, str]]:
-    """Bytes of one client: its predictions, all its traffic, and FedAvg of the same student."""
+def traffic_bars(summary: Table, texts: int | None) -> list[tuple[str, float, str]]:
+    """Bytes of one client: what it sent, all it took part in, and FedAvg of the same student.
+
+    ``texts`` is the size of the transfer texts, which every client needs once.
+    """
     wire = summary.get("wire") or {}
-    up, down = wire.get("bytes_up_per_client"), _down_per_client(summary)
-    both = up + down if up is not None and down is not None else None
     bars = [
-        ("predictions, up", up),
-        ("predictions up and transfer set down", both),
+        ("predictions, up", wire.get("bytes_up_per_client")),
+        ("with questions and transfer texts, down", _both_ways(summary, texts)),
         ("FedAvg of this student, both ways", wire.get("fedavg_bytes_per_client")),
     ]
     return [(name, value, size(value)) for name, value in bars if value]
@@ -146,7 +147,7 @@ def crossed(summary: Table, settings: Table, terms: Table) -> list[str]:
     told = ", ".join(_EXTRAS.get(name, str(name)) for name in extras) or "nothing"
     lines = [
         f"Up: soft predictions on the {texts}{coded}. Besides: {told}.",
-        "Down: the transfer texts, public by definition.",
+        "Down: questions without content; the transfer texts are public and were agreed on before.",
     ]
     if wire.get("messages") is not None:
         told = f"{_counted(wire['messages'], 'message')} accepted, {wire.get('rejected')} refused"
@@ -164,22 +165,26 @@ def _unfinished(summary: Table) -> str:
     return "This run is complete, but its student was not scored."
 
 
-def _saving(summary: Table) -> str:
+def _saving(summary: Table, texts: int | None) -> str:
     """Both directions, because FedAvg's figure holds both and the transfer set is not free."""
     wire = summary.get("wire") or {}
     up, fedavg = wire.get("bytes_up_per_client"), wire.get("fedavg_bytes_per_client")
     if up is None:
         return ""
-    down = _down_per_client(summary)
-    received = f" and received {size(down)}" if down is not None else ""
+    both = _both_ways(summary, texts)
+    counted = "" if both is None else f", {size(both)} with the transfer texts it needs"
     compared = f" (FedAvg of the same student: {size(fedavg)} both ways)" if fedavg else ""
-    return f"; each client sent {size(up)}{received}{compared}"
+    return f"; each client sent {size(up)}{counted}{compared}"
 
 
-def _down_per_client(summary: Table) -> float | None:
-    down = (summary.get("wire") or {}).get("bytes_down")
+def _both_ways(summary: Table, texts: int | None) -> float | None:
+    """Bytes one client sends, is asked with, and was handed before the first round."""
+    wire = summary.get("wire") or {}
+    up, down = wire.get("bytes_up_per_client"), wire.get("bytes_down")
     asked = (summary.get("clients") or {}).get("asked") or summary.get("num_clients")
-    return down / asked if down is not None and asked else None
+    if texts is None or up is None or down is None or not asked:
+        return None
+    return float(up + down / asked + texts)
 
 
 def _arm(summary: Table, name: str) -> Table:

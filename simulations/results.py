@@ -92,4 +92,3 @@ def load(folder: str | Path) -> Result:
     result = Result(Path(folder))
     summary_of(result.folder)
     return result
-

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from simulations.summary import broken
 
 Backend = Literal["ray", "inline"]
 
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 6.0
 _SAMPLE_SECONDS = 0.5
 
 
@@ -88,7 +89,14 @@ def _isolated(
     with parts:
         cluster = None
         if address is None:
-            cluster = _started(parts, Part("cluster", folder, leash=False))
+            session = Path(
+                parts.enter_context(
+                    tempfile.TemporaryDirectory(prefix="fedknot-", ignore_cleanup_errors=True)
+                )
+            )
+            cluster = _started(
+                parts, Part("cluster", folder, "--session", str(session), leash=False)
+            )
         _follow(_started(parts, Part("provision", folder)), clock)
         where = address or _address(cluster)
         clients = str(experiment.data.num_clients)

@@ -116,6 +116,8 @@ def _read(folder: Path) -> tuple[Any, Any]:
         raise DataError(f"model {folder.name!r} cannot be loaded; save it anew") from error
     if any(not name.startswith("pooler.") for name in facts["missing_keys"]):
         raise DataError(f"model {folder.name!r} lacks weights of its encoder; save it anew")
+    if getattr(config, "is_encoder_decoder", False):
+        raise DataError(f"model {folder.name!r} also decodes; write a plain encoder, as minilm")
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise DataError(f"model {folder.name!r} has no fast tokenizer; save one beside it")
     return model, tokenizer.backend_tokenizer

@@ -64,7 +64,7 @@ def _minilm() -> Path:
 
 def _local(model: str) -> Path | None:
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):  # unlike Path.is_dir, never raises, however odd the name
         return folder.resolve()
     if model.startswith((".", "~", os.sep)):
         raise DataError(f"there is no folder {model!r}; {_HINT}")

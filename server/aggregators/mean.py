@@ -16,7 +16,7 @@ from server.weightings import normalised
 class Mean(Aggregator):
     r"""One target per sample, T = 1: :math:`\sum_k w_k(x) p_k(x)`, weights summing to 1.
 
-    Reference: Li, Wang. *FedMD: Heterogenous Federated Learning via Model Distillation*, 2019,
+    Reference: Li, Wang. *FedMD*, 2019,
     algorithm 1, with weights. https://arxiv.org/abs/1910.03581
     """
 

@@ -36,8 +36,8 @@ class Sinkhorn(DistillationLoss):
             leaves the floating-point range; use an exact loss there.
         sweeps: scaling steps per batch. At epsilon = .1 forty leave the logits gradient of
             unlike distributions about 1 % from the converged one or nearer. Nearly equal
-            ones converge more slowly (1 to 10 % where logits differ by .1), and so does a
-            smaller epsilon: for .01 take a thousand.
+            ones converge more slowly (1 to 10 % where logits differ by .1, worse where by
+            less), and so does a smaller epsilon: for .01 take a thousand.
 
     Reference: Cuturi. *Sinkhorn Distances*, NeurIPS 2013. https://arxiv.org/abs/1306.0895;
     Peyré, Cuturi. *Computational Optimal Transport*, 2019, sections 4.2 to 4.4.

@@ -16,7 +16,7 @@ from server.weightings import State, Weighting
 class Uniform(Weighting):
     """Weight 1 for every teacher and sample, whatever it knows and however much it has seen.
 
-    Reference: Li, Wang. *FedMD: Heterogenous Federated Learning via Model Distillation*, 2019,
+    Reference: Li, Wang. *FedMD*, 2019,
     algorithm 1 (the plain average). https://arxiv.org/abs/1910.03581
     """
 

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import math
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
@@ -78,6 +79,7 @@ def test_pads_never_change_a_text(tiny):
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.permutations(range(len(TEXTS))))
 def test_rows_follow_the_texts(folder, order):
     tiny = Sentence(model=str(folder), max_tokens=40, batch_size=2, dtype="float32", device="cpu")
@@ -101,9 +103,9 @@ def test_broken_texts_are_encoded(tiny):
 
 def test_a_line_of_a_megabyte_costs_nothing(tiny):
     tiny.encode(["warm"])
-    start = time.perf_counter()
+    start = time.process_time()
     features = tiny.encode(["good " * 200_000, "x" * 1_000_000])
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     np.testing.assert_allclose(features[:1], tiny.encode(["good " * 60]), atol=1e-4)
 
 
@@ -127,7 +129,9 @@ def test_progress_ends_at_all(tiny):
     assert seen == [(3, 6), (6, 6)]
 
 
-@pytest.mark.parametrize("model", ["./nowhere", "~/nowhere/at/all", "not a name", "x" * 300])
+@pytest.mark.parametrize(
+    "model", ["./nowhere", "~/nowhere/at/all", "not a name", "x" * 300, "\x00"]
+)
 def test_a_missing_model_is_told_in_one_line(model):
     with pytest.raises(DataError, match="write model = 'minilm'") as error:
         Sentence(model=model).encode(["a"])
@@ -254,6 +258,17 @@ def test_bfloat16_must_be_a_fifth_faster_and_is_measured_once(half, choice):
 
 
 @pytest.mark.usefixtures("_fast")
+def test_a_model_is_measured_on_this_machine_and_the_answer_kept(tiny, tmp_path):
+    threads = torch.get_num_threads()
+    loose = dataclasses.replace(tiny, dtype="auto")
+    fixed = resolve(loose)
+    assert torch.get_num_threads() == threads
+    table = json.loads((tmp_path / "cache" / "machine.json").read_text())
+    assert list(table["encoder_dtype"].values()) == [fixed.dtype]
+    assert resolve(loose) == fixed
+
+
+@pytest.mark.usefixtures("_fast")
 def test_a_damaged_memory_is_measured_anew(tmp_path):
     (tmp_path / "cache").mkdir()
     for damaged in ("", "[1]", '{"encoder_dtype": 3}', '{"encoder_dtype": {}}'):
@@ -290,7 +305,7 @@ def test_resolve_fixes_everything_and_keeps_the_bits(folder, monkeypatch):
 
 # The cache.
 
-CALLS = []
+calls: list[int] = []
 
 
 @component
@@ -299,7 +314,7 @@ class Counted(Encoder):
 
     @override
     def encode(self, texts, progress=None):
-        CALLS.append(len(texts))
+        calls.append(len(texts))
         return Hashing(dimensions=self.width).encode(texts)
 
     @override
@@ -308,10 +323,10 @@ class Counted(Encoder):
 
 
 def test_a_warm_cache_gives_the_cold_bits_without_computing(tmp_path):
-    CALLS.clear()
+    calls.clear()
     cold = encode_cached(Counted(), TEXTS, tmp_path / "a" / "b")
     warm = encode_cached(Counted(), tuple(TEXTS), tmp_path / "a" / "b")
-    assert CALLS == [len(TEXTS)]
+    assert calls == [len(TEXTS)]
     assert (cold.tobytes(), cold.dtype, cold.shape) == (warm.tobytes(), warm.dtype, warm.shape)
     (path,) = (tmp_path / "a" / "b").iterdir()
     assert path.name == f"{cache_key('counted 3', TEXTS)}.npy"
@@ -319,7 +334,7 @@ def test_a_warm_cache_gives_the_cold_bits_without_computing(tmp_path):
     np.testing.assert_array_equal(np.load(path, allow_pickle=False), cold)
     encode_cached(Counted(width=4), TEXTS, tmp_path / "a" / "b")
     encode_cached(Counted(), TEXTS[::-1], tmp_path / "a" / "b")
-    assert CALLS == [len(TEXTS)] * 3
+    assert calls == [len(TEXTS)] * 3
 
 
 def test_a_cache_of_no_texts(tmp_path):
@@ -327,6 +342,7 @@ def test_a_cache_of_no_texts(tmp_path):
         assert encode_cached(Counted(), [], tmp_path).shape == (0, 3)
 
 
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_computed_anew_and_replaced(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cache")
@@ -336,9 +352,9 @@ def test_a_damaged_file_is_computed_anew_and_replaced(tmp_path_factory, data):
     place = data.draw(st.integers(0, len(whole) - 1))
     flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
     path.write_bytes(data.draw(st.sampled_from([flipped, whole[:place], whole + b"\0"])))
-    CALLS.clear()
+    calls.clear()
     assert encode_cached(Counted(), TEXTS, folder).tobytes() == cold.tobytes()
-    assert CALLS == [len(TEXTS)]
+    assert calls == [len(TEXTS)]
     assert path.read_bytes() == whole
 
 
@@ -374,16 +390,16 @@ def test_hashing_by_hand():
 
 
 def test_hashing_is_the_same_in_every_process():
-    """CRC-32 of "the" and of "film", computed elsewhere; ``hash`` would change per process."""
-    assert (zlib.crc32(b"the"), zlib.crc32(b"film")) == (0x3C456DE6, 0x7C6B8A7B)
-    columns = np.flatnonzero(Hashing().encode(["the film"])[0])
-    assert set(columns) == {0xE6, 0x7B}
+    """CRC-32 of "123456789" is the published check value CBF43926: column 26, sign minus."""
+    (row,) = Hashing().encode(["123456789"])
+    assert dict(zip(np.flatnonzero(row), row[row != 0], strict=True)) == {0x26: -16.0}
 
 
 def test_hashing_of_nothing_is_zero():
     assert not Hashing().encode(["", "  \n"]).any()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(), max_size=30), max_size=5))
 def test_hashing_takes_any_text(texts):
     features = Hashing(dimensions=16).encode(texts)

@@ -61,7 +61,7 @@ def complete(folder, clients=4, teachers=True, seed=0):
         "wire": {
             "bytes_up": 10_156 * clients,
             "envelope_up": 12_000 * clients,
-            "bytes_down": 190_000 * clients,
+            "bytes_down": 44 * clients,
             "bytes_up_per_client": 10_156,
             "fedavg_bytes_per_client": 199_720,
             "messages": clients,
@@ -104,6 +104,8 @@ def complete(folder, clients=4, teachers=True, seed=0):
     }
     folder.mkdir(exist_ok=True)
     (folder / "experiment.toml").write_text(EXPERIMENT)
+    texts = [{"id": n, "text": "ol\u00e1o " * 15} for n in range(2000)]
+    files.write_lines(folder / "transfer.jsonl", texts)
     files.write_json(folder / "summary.json", summary)
     files.write_json(folder / "pictures.json", drawn)
     files.write_lines(
@@ -120,7 +122,7 @@ def complete(folder, clients=4, teachers=True, seed=0):
             }
         ],
     )
-    rows = [f"{k},answered,,10156,190000,3.25" for k in range(clients)]
+    rows = [f"{k},answered,,10156,44,3.25" for k in range(clients)]
     clients_csv = "\n".join(["client,status,reason,bytes_up,bytes_down,seconds", *rows])
     (folder / "clients.csv").write_text(clients_csv + "\n")
     files.write_json(
@@ -141,8 +143,15 @@ def unfinished(folder, status):
         "student": dict.fromkeys(METRICS),
         "bounds": None,
         "wire": dict.fromkeys(
-            ("bytes_up", "envelope_up", "bytes_down", "bytes_up_per_client")
-            + ("fedavg_bytes_per_client", "messages", "rejected")
+            (
+                "bytes_up",
+                "envelope_up",
+                "bytes_down",
+                "bytes_up_per_client",
+                "fedavg_bytes_per_client",
+                "messages",
+                "rejected",
+            )
         ),
         "seconds": dict.fromkeys(("start", "encode", "teachers", "predict", "total")),
         "memory": {"driver_peak_mb": None, "worker_peak_mb": None},
@@ -151,8 +160,8 @@ def unfinished(folder, status):
     }
     files.write_json(folder / "summary.json", summary)
     (folder / "clients.csv").write_text(
-        "client,status,reason,bytes_up,bytes_down,seconds\n0,answered,,10156,190000,1.0\n"
-        + "".join(f"{k},lost,timeout,0,190000,60.0\n" for k in (1, 2, 3))
+        "client,status,reason,bytes_up,bytes_down,seconds\n0,answered,,10156,44,1.0\n"
+        + "".join(f"{k},lost,timeout,0,44,60.0\n" for k in (1, 2, 3))
     )
     return folder
 

@@ -1,0 +1,97 @@
+"""What every weighting must satisfy; members are enumerated, never named."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from common.arrays import Floats
+from common.configure import dump, find, kinds, load
+from common.predictions import Ensemble
+from server.weightings import Weighting, normalised
+
+every_weighting = pytest.mark.parametrize(
+    "weighting", [pytest.param(find(Weighting, kind)(), id=kind) for kind in kinds(Weighting)]
+)
+
+
+def ensemble(seed: int = 0, clients: int = 4, samples: int = 7) -> Ensemble:
+    rng = np.random.default_rng(seed)
+    return Ensemble(
+        clients=np.arange(clients),
+        probs=rng.dirichlet([0.5] * 3, size=(clients, samples)).astype(np.float32),
+        bias=rng.dirichlet([2.0] * 3, size=clients).astype(np.float32),
+        num_examples=rng.integers(1, 100, size=clients),
+    )
+
+
+def shuffled(given: Ensemble, order: list[int]) -> Ensemble:
+    assert given.bias is not None
+    assert given.num_examples is not None
+    return Ensemble(given.clients, given.probs[order], given.bias[order], given.num_examples[order])
+
+
+@every_weighting
+def test_weights_are_one_non_negative_double_per_teacher_and_sample(weighting: Weighting) -> None:
+    weights = weighting.weigh(ensemble(), weighting.start(4))
+    assert weights.shape == (4, 7)
+    assert weights.dtype == np.float64
+    assert np.all(np.isfinite(weights))
+    assert np.all(weights >= 0)
+    assert np.all(weights.sum(axis=0) > 0)
+
+
+@every_weighting
+def test_permuting_clients_permutes_weights(weighting: Weighting) -> None:
+    given, order, state = ensemble(), [2, 0, 3, 1], weighting.start(4)
+    before, after = weighting.weigh(given, state), weighting.weigh(shuffled(given, order), state)
+    assert np.allclose(after, before[order], rtol=1e-12)
+
+
+@every_weighting
+def test_a_single_teacher_and_absent_ones_are_served(weighting: Weighting) -> None:
+    state = weighting.start(10)
+    assert weighting.weigh(ensemble(clients=1), state).shape == (1, 7)
+    assert weighting.weigh(ensemble(clients=3), state).shape == (3, 7)
+
+
+@every_weighting
+def test_same_question_same_bits_and_nothing_is_written_to(weighting: Weighting) -> None:
+    given, state = ensemble(), weighting.start(4)
+    probs = given.probs.copy()
+    first, second = weighting.weigh(given, state), weighting.weigh(given, state)
+    assert first.tobytes() == second.tobytes()
+    assert np.array_equal(given.probs, probs)
+
+
+@every_weighting
+def test_certain_teachers_are_weighed_without_trouble(weighting: Weighting) -> None:
+    probs = np.eye(3, dtype=np.float32)[None].repeat(2, axis=0)
+    given = Ensemble(np.arange(2), probs, probs[:, 0], np.array([1, 1]))
+    assert np.all(np.isfinite(weighting.weigh(given, weighting.start(2))))
+
+
+@pytest.mark.parametrize("kind", kinds(Weighting))
+def test_it_needs_what_it_declares_and_no_more(kind: str) -> None:
+    weighting, full = find(Weighting, kind)(), ensemble()
+    assert weighting.needs <= {"bias", "num_examples"}
+    least = Ensemble(
+        full.clients,
+        full.probs,
+        full.bias if "bias" in weighting.needs else None,
+        full.num_examples if "num_examples" in weighting.needs else None,
+    )
+    state = weighting.start(4)
+    assert np.array_equal(weighting.weigh(least, state), weighting.weigh(full, state))
+    assert load(Weighting, {"kind": kind, **dump(weighting)}) == weighting
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float64, (3, 4), elements=st.floats(0, 1e6, allow_subnormal=False)))
+def test_normalised_columns_sum_to_one_and_keep_proportions(weights: Floats) -> None:
+    shares = normalised(weights)
+    assert np.allclose(shares.sum(axis=0), 1)
+    assert np.all(shares[:, weights.sum(axis=0) == 0] == pytest.approx(1 / 3))
+    believed = weights.sum(axis=0) > 0
+    assert np.allclose((shares * weights.sum(axis=0))[:, believed], weights[:, believed])

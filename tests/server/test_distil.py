@@ -1,0 +1,180 @@
+"""The training loop: it learns, it repeats itself bit by bit, it leaves no traces."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from common.arrays import Floats
+from common.configure import find, kinds
+from common.failures import ConfigError
+from common.labels import LabelGeometry
+from server.aggregators import Targets
+from server.distil import Schedule, distil, predict, weighted_loss
+from server.losses import DistillationLoss
+from server.losses.kl import Kl
+from server.losses.transport import Transport
+from server.students import fingerprint
+from server.students.frozen_mlp import FrozenMlp
+
+GRADES = LabelGeometry.ordinal(list("abc"))
+SHORT = Schedule(steps=25, batch_size=32, learning_rate=1e-2)
+
+
+def student() -> nn.Module:
+    return FrozenMlp(hidden=16).build(6, 3, np.random.default_rng(0))
+
+
+def lesson(teachers: int = 3, samples: int = 100) -> tuple[Floats, Targets]:
+    """Features (N, 6) and teachers who read the first three of them, each with some noise."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(samples, 6)).astype(np.float32)
+    scores = 2 * features[:, :3] + rng.normal(scale=0.3, size=(teachers, samples, 3))
+    probs = np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True)
+    weights = np.full((teachers, samples), 1 / teachers)
+    return features, Targets(probs.astype(np.float32), weights.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", kinds(DistillationLoss))
+def test_student_comes_to_agree_with_its_teachers(kind: str) -> None:
+    features, targets = lesson()
+    module, loss = student(), find(DistillationLoss, kind)()
+    schedule = Schedule(steps=100, batch_size=50, learning_rate=1e-2)
+    history = distil(module, features, targets, loss, GRADES, schedule, np.random.default_rng(2))
+    wanted = targets.probs.mean(axis=0).argmax(axis=1)
+    assert len(history) == 10
+    assert history[-1] < history[0]
+    assert np.mean(predict(module, features).argmax(axis=1) == wanted) > 0.9
+
+
+def test_same_description_same_bits() -> None:
+    features, targets = lesson()
+
+    def train(seed: int) -> tuple[list[float], str]:
+        module = student()
+        rng = np.random.default_rng(seed)
+        return distil(module, features, targets, Transport(), GRADES, SHORT, rng), fingerprint(
+            module
+        )
+
+    first = train(1)
+    torch.rand(3)  # what others draw in between does not matter
+    assert train(1) == first
+    assert train(2) != first
+
+
+def test_the_global_generator_is_left_as_found() -> None:
+    features, targets = lesson()
+    before = torch.random.get_rng_state()
+    distil(student(), features, targets, Kl(), GRADES, SHORT, np.random.default_rng(0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_every_sample_is_seen_once_per_epoch_in_batches_of_one_size() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Recorder(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            seen.append(input[:, 0].long())
+            return super().forward(input).log_softmax(dim=1)
+
+    features = np.arange(50, dtype=np.float32)[:, None]
+    targets = Targets(np.full((1, 50, 3), 1 / 3, np.float32), np.ones((1, 50), np.float32))
+    schedule = Schedule(steps=8, batch_size=16, learning_rate=1e-6)
+    distil(Recorder(1, 3), features, targets, Kl(), GRADES, schedule, np.random.default_rng(0))
+    assert [len(batch) for batch in seen] == [13, 13, 12, 12] * 2
+    epochs = [torch.cat(seen[:4]), torch.cat(seen[4:])]
+    assert all(torch.equal(epoch.sort().values, torch.arange(50)) for epoch in epochs)
+    assert not torch.equal(*epochs)
+
+
+def test_one_step_is_adamw_on_the_weighted_loss() -> None:
+    features, targets = lesson(samples=20)
+    module = FrozenMlp(hidden=4, dropout=0.0).build(6, 3, np.random.default_rng(0))
+    twin = copy.deepcopy(module)
+    schedule = Schedule(steps=1, batch_size=20, learning_rate=0.1, weight_decay=0.5)
+    history = distil(module, features, targets, Kl(), GRADES, schedule, np.random.default_rng(0))
+    optimizer = torch.optim.AdamW(twin.parameters(), lr=0.1, weight_decay=0.5, foreach=False)
+    log_q = twin(torch.from_numpy(features))
+    value = torch.zeros(())
+    for probs, weights in zip(targets.probs, targets.weights, strict=True):
+        losses = nn.functional.kl_div(log_q, torch.from_numpy(probs), reduction="none").sum(dim=1)
+        value = value + (torch.from_numpy(weights) * losses).mean()
+    value.backward()
+    optimizer.step()
+    assert history == [pytest.approx(value.item(), rel=1e-5)]
+    for mine, theirs in zip(module.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_weighted_loss_by_hand() -> None:
+    log_q = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]).clamp_min(1e-30).log()
+    probs = torch.eye(3)[[0, 2, 2, 2]].reshape(2, 2, 3)
+    weights = torch.tensor([[0.75, 0.5], [0.25, 0.5]])
+    # First sample: half a label to grade a, one and a half to grade c; the second is right.
+    expected = (0.75 * 0.5 + 0.25 * 1.5 + 0) / 2
+    assert weighted_loss(Transport(), log_q, probs, weights, GRADES).item() == expected
+
+
+def test_progress_counts_the_steps() -> None:
+    features, targets = lesson()
+    told: list[tuple[int, int]] = []
+    distil(
+        student(),
+        features,
+        targets,
+        Kl(),
+        GRADES,
+        Schedule(steps=3),
+        np.random.default_rng(0),
+        lambda done, total: told.append((done, total)),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_inputs_may_be_read_only_and_are_not_written_to() -> None:
+    features, targets = lesson()
+    kept = features.copy()
+    for array in (features, targets.probs, targets.weights):
+        array.flags.writeable = False
+    distil(student(), features, targets, Kl(), GRADES, SHORT, np.random.default_rng(0))
+    assert np.array_equal(features, kept)
+
+
+def test_predict_is_free_of_dropout_and_of_the_batching() -> None:
+    module = student().train()
+    features = np.random.default_rng(0).normal(size=(4100, 6)).astype(np.float32)
+    probs = predict(module, features)
+    assert probs.shape == (4100, 3)
+    assert probs.dtype == np.float32
+    assert np.allclose(probs.sum(axis=1), 1, atol=1e-6)
+    assert np.allclose(probs[4090:], predict(module, features[4090:]), atol=1e-6)
+    assert probs.tobytes() == predict(module, features).tobytes()
+
+
+def test_a_loss_that_cannot_serve_the_labels_is_refused_before_training() -> None:
+    features, targets = lesson()
+    flat, module = LabelGeometry.discrete(list("abc")), student()
+    before = fingerprint(module)
+    with pytest.raises(ConfigError, match="sinkhorn"):
+        distil(module, features, targets, Transport(), flat, SHORT, np.random.default_rng(0))
+    assert fingerprint(module) == before
+
+
+def test_divergence_is_said_in_one_line() -> None:
+    features, targets = lesson()
+    wild = Schedule(steps=20, learning_rate=1e30)
+    with pytest.raises(ConfigError, match="smaller learning_rate"):
+        distil(student(), features, targets, Kl(), GRADES, wild, np.random.default_rng(0))
+
+
+def test_dropout_is_on_while_training_and_off_afterwards() -> None:
+    modes: list[bool] = []
+    features, targets = lesson()
+    module = student().eval()
+    module.register_forward_hook(lambda layer, _, __: modes.append(layer.training))
+    distil(module, features, targets, Kl(), GRADES, SHORT, np.random.default_rng(0))
+    assert modes == [True] * 25
+    assert not module.training
