@@ -8,17 +8,17 @@ from pathlib import Path
 # A privacy tool must not phone home; flwr reads this when it is imported.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 
-import torch  # noqa: E402
-from flwr.app import Context, Message  # noqa: E402
-from flwr.clientapp import ClientApp  # noqa: E402
+import torch
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
 
-from clients.client import Client  # noqa: E402
-from clients.store import Store  # noqa: E402
-from common.failures import FolderError  # noqa: E402
-from common.messages import Answer, Question  # noqa: E402
-from common.reasons import Reason, Refused  # noqa: E402
-from common.sites import find  # noqa: E402
-from common.wire import pack_answers, pack_hello, pack_status, unpack_question  # noqa: E402
+from clients.client import Client
+from clients.store import Store
+from common.failures import FolderError
+from common.messages import Answer, Question
+from common.reasons import Reason, Refused
+from common.sites import find
+from common.wire import pack_answers, pack_hello, pack_status, unpack_question
 
 app = ClientApp()
 

@@ -36,7 +36,7 @@ class ClientConfig:
 
     teacher: Teacher = Field(default_factory=FrozenMlp)
     encoder: Encoder = Field(default_factory=Sentence)
-    blanks: Literal["content_free", "random_tokens"] = "content_free"
+    blanks: Literal["content_free", "random_tokens"] = "random_tokens"
 
 
 class Client:

@@ -120,7 +120,7 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        inherits = any(inspect.isabstract(base) for base in type(value).__mro__[1:])
+        inherits = any(map(inspect.isabstract, inspect.getmro(type(value))[1:]))
         return ({"kind": kind_of(value)} if inherits else {}) | dump(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

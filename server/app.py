@@ -10,14 +10,14 @@ from pathlib import Path
 # A privacy tool must not phone home; flwr reads this when it is imported.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 
-import torch  # noqa: E402
-from flwr.app import ArrayRecord, Context  # noqa: E402
-from flwr.serverapp import Grid, ServerApp  # noqa: E402
+import torch
+from flwr.app import ArrayRecord, Context
+from flwr.serverapp import Grid, ServerApp
 
-from common.failures import KINDS, Failure  # noqa: E402
-from server.coordinator import Progress  # noqa: E402
-from server.plan import open_coordinator  # noqa: E402
-from server.strategy import FederatedDistillation  # noqa: E402
+from common.failures import KINDS, Failure
+from server.coordinator import Progress
+from server.plan import open_coordinator
+from server.strategy import FederatedDistillation
 
 PHASE_TIMEOUT_SECONDS = 6 * 3600.0
 

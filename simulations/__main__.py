@@ -10,14 +10,14 @@ from simulations.environment import QUIET
 
 os.environ.update(QUIET)  # before anything imports flwr, ray or torch
 
-import argparse  # noqa: E402
-import sys  # noqa: E402
-import threading  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+import sys
+import threading
+import time
+from pathlib import Path
 
-from common.failures import Failure  # noqa: E402
-from simulations.events import Reporter  # noqa: E402
+from common.failures import Failure
+from simulations.events import Reporter
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ Folder = Annotated[Path, typer.Argument(help="a run folder")]
 
 
 @app.command("run")
-def run_(
+def run_(  # noqa: PLR0913 - one parameter per option of the command
     experiment: Experiment = "quickstart",
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="run folder, new or empty")] = None,

@@ -128,4 +128,3 @@ def _warm(
 
 def _labelled(corpus: Corpus, rows: Ints) -> list[dict[str, object]]:
     return [{"text": corpus.texts[row], "label": int(corpus.labels[row])} for row in rows]
-

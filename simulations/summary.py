@@ -35,7 +35,7 @@ def complete(
     for phase, more in watched.get("seconds", {}).items():
         seconds[phase] += more
     seconds["evaluate"] = evaluate_seconds
-    made = _frame(experiment, call) | {
+    return _frame(experiment, call) | {
         "status": "complete",
         "isolated": served["isolated"],
         "student": student,
@@ -53,7 +53,6 @@ def complete(
             "transfer_set": read_json(folder / "terms.json")["transfer_sha256"],
         },
     }
-    return made
 
 
 def broken(folder: Path, experiment: Experiment, call: dict[str, Any], status: str) -> None:
@@ -91,7 +90,8 @@ def lines(summary: dict[str, Any], folder: Path) -> list[str]:
         f"privacy guarantee: {summary['privacy']['guarantee']}; "
         f"processes isolated: {'yes' if summary['isolated'] else 'no'}",
         f"seconds: {took}; total {seconds['total']:.1f}",
-        f"memory: driver {memory['driver_peak_mb']:.0f} MB, worker {memory['worker_peak_mb']:.0f} MB",
+        f"memory: driver {memory['driver_peak_mb']:.0f} MB, "
+        f"worker {memory['worker_peak_mb'] or 0:.0f} MB",
         f"report: {folder / 'report.html'}",
     ]
 

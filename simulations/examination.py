@@ -1,0 +1,95 @@
+"""The rows on which everything is measured, opened after the last round and not before."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.arrays import Floats, Ints
+from common.configure import load
+from common.encoders import Encoder, encode_cached
+from common.failures import DataError
+from common.files import read_json, read_lines
+from common.labels import LabelGeometry
+from common.metrics import evaluate
+from common.places import cache_dir
+from common.terms import Terms
+from simulations.datasets import Corpus
+from simulations.events import Progress
+from simulations.split import Split
+
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """Test rows, which no party ever sees, and the public slice that fits temperatures.
+
+    Attributes:
+        geometry: the labels.
+        features: shape (M, D), of the test texts.
+        labels: shape (M,).
+        gold: shape (M, C), the raters' distributions, or None.
+        slice_features: shape (V, D), of the public validation texts.
+        slice_labels: shape (V,).
+    """
+
+    geometry: LabelGeometry
+    features: Floats
+    labels: Ints
+    gold: Floats | None
+    slice_features: Floats
+    slice_labels: Ints
+
+    def grade(self, probs: Floats, on_slice: Floats) -> Metrics:
+        """All metrics of predictions on the test rows; temperatures fitted on the slice.
+
+        Args:
+            probs: shape (M, C).
+            on_slice: shape (V, C), by the same model.
+        """
+        return evaluate(
+            probs,
+            self.labels,
+            self.geometry,
+            validation=(on_slice, self.slice_labels),
+            gold=self.gold,
+        )
+
+    def one_rater(self) -> dict[str, float] | None:
+        """What to expect of one more human: a label drawn from the raters' distribution.
+
+        The gold label comes from the same raters, so this flatters the human a little.
+        """
+        if self.gold is None:
+            return None
+        points = self.geometry.points
+        away = np.linalg.norm(points[None] - points[self.labels][:, None], axis=2)  # (M, C)
+        expected = (self.gold * away).sum(axis=1)
+        per_class = [expected[self.labels == c].mean() for c in np.unique(self.labels)]
+        hit = self.gold[np.arange(len(self.labels)), self.labels].mean()
+        return {"accuracy": float(hit), "semantic_distance": float(np.mean(per_class))}
+
+
+def open_examination(
+    folder: Path, terms: Terms, corpus: Corpus, parts: Split, progress: Progress
+) -> Examination:
+    """Encode the test texts of a served run folder.
+
+    Raises:
+        DataError: the data set no longer splits as it did when the stores were made.
+    """
+    if read_json(folder / "split.json")["test"] != parts.test.tolist():
+        raise DataError("the data set has changed since this run was provisioned; run it anew")
+    encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
+    shelf = cache_dir() / "features"
+    public = [row["text"] for row in read_lines(folder / "validation.jsonl")]
+    texts = [corpus.texts[row] for row in parts.test]
+    return Examination(
+        geometry=terms.geometry,
+        features=encode_cached(encoder, texts, shelf, lambda d, n: progress("evaluate", d, n)),
+        labels=corpus.labels[parts.test],
+        gold=None if corpus.gold is None else corpus.gold[parts.test],
+        slice_features=encode_cached(encoder, public, shelf),
+        slice_labels=corpus.labels[parts.validation],
+    )
