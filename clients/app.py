@@ -1,5 +1,6 @@
 """Flower adapter: a node looks after some logical clients and runs their tasks."""
 
+import contextlib
 import os
 import traceback
 from collections.abc import Callable
@@ -94,7 +95,8 @@ def guarded(folder: Path, act: Callable[[Client], None]) -> Reason:
     except Refused as refusal:
         return refusal.reason
     except Exception:
-        with (folder / "log.txt").open("a") as log:
-            log.write(traceback.format_exc())
+        # A client that has no folder, or no room in it, keeps no log; it must not sink others.
+        with contextlib.suppress(OSError):
+            Store(folder).note(traceback.format_exc())
         return Reason.client_error
     return Reason.accepted

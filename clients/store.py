@@ -1,5 +1,6 @@
 """One client's private folder: texts, features, teacher, releases. Nobody else opens it."""
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,9 +85,9 @@ class Store:
 
     def keep_features(self, features: Floats) -> None:
         """Store the features of the private texts."""
-        temporary = self.root / f".features.{os.getpid()}.npy"
-        np.save(temporary, features, allow_pickle=False)
-        os.replace(temporary, self.root / "features.npy")
+        file = io.BytesIO()
+        np.save(file, features, allow_pickle=False)
+        write_bytes(self.root / "features.npy", file.getvalue(), _PRIVATE)
 
     def teacher(self) -> dict[str, Any] | None:
         """The teacher's tensors, or None before it is trained."""
@@ -96,6 +97,12 @@ class Store:
     def keep_teacher(self, tensors: dict[str, Any]) -> None:
         """Store the teacher; it is loaded from now on and never fitted again."""
         write_bytes(self.root / "teacher.safetensors", save(tensors), _PRIVATE)
+
+    def note(self, text: str) -> None:
+        """Append to the client's own log, which nobody else reads."""
+        handle = os.open(self.root / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
+        with os.fdopen(handle, "ab") as log:
+            log.write(text.encode("utf-8", "backslashreplace"))
 
     def release(self, server_round: int) -> bytes | None:
         """What this client released in a round, or None."""

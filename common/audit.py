@@ -19,7 +19,7 @@ START = "0" * 64
 
 
 class AuditLog:
-    """One side's log; every line is on disk before the message is acted upon."""
+    """One side's log; a line is on disk when :meth:`append` returns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 T = TypeVar("T")
 
-_CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+_CONFIG = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))

@@ -21,6 +21,8 @@ from common.failures import ConfigError
 
 T = TypeVar("T")
 
+_LIMITS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than"))
+
 
 def kinds(family: type) -> list[str]:
     """Every ``kind`` that can stand where ``family`` is expected."""
@@ -91,6 +93,8 @@ def kind_of(made: Any) -> str:
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
     """One line about an unknown name, with the nearest known one."""
     known = sorted(known)
+    if not known:
+        return f"unknown {what} {given!r}; there is nothing to set here"
     close = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"write one of: {', '.join(known)}"
     return f"unknown {what} {given!r}; {hint}"
@@ -130,12 +134,16 @@ def _plain(value: Any) -> Any:
 def _one_line(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
     path = ".".join([where, *map(str, first["loc"])]).strip(".")
-    message = str(first["msg"])
     if first["type"] == "value_error":
         return f"{path}: {first['ctx']['error']}".lstrip(": ")
     if first["type"] in ("missing", "missing_argument"):
         return f"{path} is missing; write it into [{where}]" if where else f"{path} is missing"
-    return f"{path}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
+    limits = [
+        f"{words} {first['ctx'][key]}" for key, words in _LIMITS if key in first.get("ctx", {})
+    ]
+    said = str(first["msg"]).removeprefix("Input should be ").lower()
+    must = " and ".join(limits) or said.replace("a valid tuple", "a list")  # so TOML calls it
+    return f"{path} must be {must}, got {first['input']!r}"
 
 
 def _home(family: type) -> ModuleType:

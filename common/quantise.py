@@ -13,6 +13,7 @@ import numpy as np
 from common.arrays import Bytes, Floats, Ints
 
 BITS = (1, 2, 4, 8, 16)
+_TIE = 2.0**-40  # remainders nearer than this, in probability, are rounding of equal ones
 
 
 def to_codes(probs: Floats, bits: int) -> Ints:
@@ -26,15 +27,17 @@ def to_codes(probs: Floats, bits: int) -> Ints:
         ValueError: rows that are not distributions up to scale.
     """
     exact = np.asarray(probs, dtype=np.float64)
-    total = exact.sum(axis=-1, keepdims=True)
-    if not np.all(np.isfinite(exact)) or np.any(exact < 0) or np.any(total <= 0):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = exact.sum(axis=-1, keepdims=True)
+    if not np.all(np.isfinite(total)) or np.any(exact < 0) or np.any(total <= 0):
         raise ValueError("probabilities must be finite, non-negative and not all zero")
     levels = 2**bits - 1
     scaled = exact / total * levels
     codes = np.floor(scaled)
     missing = np.rint(levels - codes.sum(axis=-1, keepdims=True))
     # A stable sort on the negated remainder breaks ties towards the lower class.
-    order = np.argsort(-(scaled - codes), axis=-1, kind="stable")
+    remainder = np.rint((scaled - codes) / levels / _TIE)
+    order = np.argsort(-remainder, axis=-1, kind="stable")
     rank = np.argsort(order, axis=-1, kind="stable")
     made: Ints = (codes + (rank < missing)).astype(np.uint16)
     return made

@@ -105,7 +105,10 @@ def encode(record: Record, layout: Layout) -> bytes:
     parts += [pack(x, layout.bits) for x in (record.bias, record.scalar) if x is not None]
     if record.num_examples is not None:
         parts.append(struct.pack("<I", record.num_examples))
-    return b"".join(parts)
+    made = b"".join(parts)
+    if len(made) != layout.length:
+        raise ValueError("the bias or the scalar has another shape than the layout declares")
+    return made
 
 
 def decode(data: bytes, layout: Layout, server_round: int, client: int) -> Record:

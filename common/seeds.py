@@ -11,10 +11,11 @@ def stream(seed: int, *path: str | int) -> np.random.Generator:
 
 
 def derive(seed: int, *path: str | int) -> int:
-    """A 63-bit seed for one party, from which the parent seed cannot be computed.
+    """A 63-bit seed for one party.
 
     The server and every client are handed such a seed and never the experiment's, from
-    which they could rebuild the split of the data (PRIVACY C8).
+    which they could rebuild the split of the data (PRIVACY C8). It is one-way, but a small
+    experiment seed can be found by trying them all: this separates honest parties only.
     """
     text = "/".join(map(str, (seed, *path)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

@@ -26,7 +26,7 @@ def find(token: str) -> Path:
         raise FolderError("the site token of a question must be letters and digits")
     try:
         return Path(read_json(_page(token))["stores"])
-    except FileNotFoundError as error:
+    except OSError as error:  # not there, or a token that no file can be named after
         raise FolderError("this site holds no store for that run; provision it first") from error
 
 

@@ -41,7 +41,11 @@ class TransferSet:
         Raises:
             DataError: the file does not hold the texts that were agreed on.
         """
-        made = cls(tuple(row["text"] for row in read_lines(path)))
-        if made.sha256 != sha256:
+        try:
+            made = cls(tuple(row["text"] for row in read_lines(path)))
+            agreed = made.sha256 == sha256
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            agreed = False
+        if not agreed:
             raise DataError(f"{path.name} is not the agreed transfer set; start a new run")
         return made

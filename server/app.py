@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 # A privacy tool must not phone home; flwr reads this when it is imported.
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 
+import psutil
 import torch
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
@@ -18,6 +18,7 @@ from common.failures import KINDS, Failure
 from server.coordinator import Progress
 from server.plan import open_coordinator
 from server.strategy import FederatedDistillation
+from server.walls import keep_out
 
 PHASE_TIMEOUT_SECONDS = 6 * 3600.0
 
@@ -36,6 +37,7 @@ def main(grid: Grid, context: Context) -> None:
         if context.run_config.get(option):
             words += [f"--{option}", str(context.run_config[option])]
     folder = Path(_simulator("provision", *words).splitlines()[-1])
+    keep_out(folder)
     serve(grid, folder, lambda phase, done, total: None)
     _simulator("observe", str(folder))
 
@@ -58,6 +60,10 @@ def serve(grid: Grid, folder: Path, progress: Progress) -> None:
 
 def peak_mb() -> float:
     """The largest memory this process has had, in MB of 10^6 bytes."""
+    if sys.platform == "win32":
+        return float(round(psutil.Process().memory_info().peak_wset / 1e6, 1))
+    import resource  # Unix only
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
@@ -69,7 +75,9 @@ def _simulator(*words: str) -> str:
         Failure: of the kind, and with the one line, with which the part ended.
     """
     call = [sys.executable, "-P", "-m", "simulations", *words]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    # Flower puts its copy of the app there, without the files it does not pack.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         line = (done.stderr.strip().splitlines() or ["the simulator failed"])[-1]
         raise KINDS.get(done.returncode, Failure)(re.sub(r"^fedknot: ", "", line))

@@ -158,6 +158,7 @@ class Coordinator:
         """
         admitted = self._admission.admitted
         if len(admitted) < self._terms.k_min:
+            self._archive.keep_tallies()
             raise TooFewClients(self._shortage(len(admitted)))
         started = time.monotonic()
         self._progress("aggregate", 0, 1)

@@ -39,7 +39,9 @@ class FederatedDistillation(Strategy):
 
     def __init__(self, coordinator: Coordinator, progress: Progress, timeout: float) -> None:
         self._coordinator, self._progress, self._timeout = coordinator, progress, timeout
-        self._nodes: list[int] = []
+        self._nodes: dict[int, int] = {}
+        self._partitions = 0
+        self._ready: set[int] = set()
         self._question: Question | None = None
         self.envelope_bytes = 0
         self.seconds = dict.fromkeys(("encode", "teachers", "predict"), 0.0)
@@ -50,25 +52,27 @@ class FederatedDistillation(Strategy):
     ) -> Iterable[Message]:
         del arrays, config  # Flower offers the student for download; we send a question
         self._question = question = self._coordinator.ask(server_round)
-        everybody = set(self._coordinator.clients)
-        ready = everybody
         if not self._nodes:
-            self._nodes = self._hello(grid)
-            ready = self._phase(grid, "encode", ENCODE, question, ready)
-            ready = self._phase(grid, "teachers", TEACHER, question, ready)
-            if not ready:
+            self._hello(grid)
+            everybody = set(self._coordinator.clients)
+            encoded = self._phase(grid, "encode", ENCODE, question, everybody)
+            self._ready = self._phase(grid, "teachers", TEACHER, question, encoded)
+            if not self._ready:
                 raise TooFewClients("no client could train a teacher; see clients/*/log.txt")
         self._started = time.monotonic()
-        self._progress("predict", 0, len(ready))
-        return self._messages(question, PREDICT, ready)
+        self._progress("predict", 0, len(self._ready))
+        return self._messages(question, PREDICT, self._ready)
 
     @override
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         assert self._question is not None, "Flower configures before it aggregates"
+        silent = set(self._ready)
         for reply in replies:
+            silent -= self._asked(reply)
             self._admit(reply, self._question)
+        self._exclude(silent, Reason.timeout)
         self.seconds["predict"] += time.monotonic() - self._started
         total = len(self._coordinator.clients)
         self._progress("predict", total, total)
@@ -91,8 +95,8 @@ class FederatedDistillation(Strategy):
     def summary(self) -> None:
         """Flower logs this at the start; ours is in the experiment file."""
 
-    def _hello(self, grid: Grid) -> list[int]:
-        """Flower's random node ids, in the order of the partitions they say they are."""
+    def _hello(self, grid: Grid) -> None:
+        """Learn which of Flower's random node ids is which partition; the silent are left out."""
         nodes: list[int] = []
         while not nodes or len(nodes) != len(list(grid.get_node_ids())):
             nodes = list(grid.get_node_ids())
@@ -105,9 +109,10 @@ class FederatedDistillation(Strategy):
         question = Question(0, 0, bytes(32))
         empty = pack_question(question, "", [])
         self._exchange(grid, [Message(empty, n, HELLO, ttl=self._timeout) for n in nodes], note)
-        if sorted(known) != list(range(len(nodes))):
-            raise TooFewClients(f"only {len(known)} of {len(nodes)} nodes said hello")
-        return [known[partition] for partition in sorted(known)]
+        self._partitions = len(nodes)
+        self._nodes = {p: node for p, node in sorted(known.items()) if 0 <= p < len(nodes)}
+        if not self._nodes:
+            raise TooFewClients(f"none of {len(nodes)} nodes said hello; see logs/")
 
     def _phase(
         self, grid: Grid, name: str, kind: str, question: Question, clients: set[int]
@@ -117,7 +122,9 @@ class FederatedDistillation(Strategy):
         status: dict[int, Reason] = {}
 
         def note(reply: Message) -> None:
-            status.update(unpack_status(reply.content))
+            own = self._owned(reply.metadata.src_node_id)
+            said = unpack_status(reply.content)
+            status.update({client: code for client, code in said.items() if client in own})
             self._progress(name, len(status), len(clients))
 
         self._progress(name, 0, len(clients))
@@ -130,8 +137,8 @@ class FederatedDistillation(Strategy):
     def _messages(self, question: Question, kind: str, clients: set[int]) -> list[Message]:
         """One message a node, naming the logical clients that are to act."""
         group, made = str(question.round), []
-        for partition, node in enumerate(self._nodes):
-            own = sorted(c for c in clients if c % len(self._nodes) == partition)
+        for node in self._nodes.values():
+            own = sorted(clients & self._owned(node))
             if own:
                 content = pack_question(question, self._coordinator.site, own)
                 made.append(Message(content, node, kind, ttl=self._timeout, group_id=group))
@@ -152,26 +159,34 @@ class FederatedDistillation(Strategy):
 
     def _admit(self, reply: Message, question: Question) -> None:
         """Judge every answer in a reply; a reply that is not one is dropped whole."""
+        asked = self._asked(reply)
         if reply.has_error():
+            self._exclude(asked, Reason.crashed)
             return
         try:
             answers = unpack_answers(reply.content, question.round)
             named = {client_id(name): payload for name, payload in answers.items()}
         except Refused as refusal:
-            for client in self._owned(reply.metadata.src_node_id):
-                self._coordinator.exclude(client, refusal.reason)
+            self._exclude(asked, refusal.reason)
             return
         self.envelope_bytes += framed_size(reply.content) - sum(map(len, named.values()))
-        for client, payload in named.items():
-            if client in self._owned(reply.metadata.src_node_id):
-                self._coordinator.admit(question, client, payload)
-            else:
-                self._coordinator.exclude(client, Reason.wrong_client)
+        self._exclude(named.keys() - asked, Reason.wrong_client)
+        self._exclude(asked - named.keys(), Reason.client_error)
+        for client in asked & named.keys():
+            self._coordinator.admit(question, client, named[client])
+
+    def _exclude(self, clients: set[int], reason: Reason) -> None:
+        for client in clients:
+            self._coordinator.exclude(client, reason)
+
+    def _asked(self, reply: Message) -> set[int]:
+        """The logical clients that a reply to the question may speak for."""
+        return self._owned(reply.metadata.src_node_id) & self._ready
 
     def _owned(self, node: int) -> set[int]:
         """The logical clients that live on a node."""
-        partition = self._nodes.index(node)
-        return {c for c in self._coordinator.clients if c % len(self._nodes) == partition}
+        mine = [partition for partition, other in self._nodes.items() if other == node]
+        return {c for c in self._coordinator.clients if c % self._partitions in mine}
 
 
 def _quietly(note: Callable[[Message], None], reply: Message) -> None:

@@ -63,18 +63,19 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def clear() -> int:
-    """Delete the prepared data sets, and nothing else, from the cache.
+    """Delete the prepared data sets and the cached features, and nothing else.
 
     Returns:
         The bytes that were freed.
     """
-    freed = 0
-    for kind in kinds(Dataset):
-        for path in prepared.files_of(kind):
-            freed += path.stat().st_size
-            path.unlink()
-        _drop_if_empty(cache_root() / "data" / kind)
-    _drop_if_empty(cache_root() / "data")
+    files = [path for kind in kinds(Dataset) for path in prepared.files_of(kind)]
+    files += (cache_root() / "features").glob("*.npy")
+    freed = sum(path.stat().st_size for path in files)
+    for path in files:
+        path.unlink()
+    homes = [cache_root() / "data" / kind for kind in kinds(Dataset)]
+    for folder in (*homes, cache_root() / "data", cache_root() / "features"):
+        _drop_if_empty(folder)
     return freed
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from typing import Any, get_type_hints
 
 from pydantic.fields import FieldInfo
@@ -63,7 +64,8 @@ def _member(component: type, kind: str) -> dict[str, Any]:
         field.name: {"type": _name(hints[field.name]), "default": _default(field)}
         for field in dataclasses.fields(component)
     }
-    manual = (inspect.getdoc(component) or "").splitlines()[0]
+    first = (inspect.getdoc(component) or "").splitlines()[0]
+    manual = re.sub(r":\w+:`([^`]*)`", r"\1", first)
     discloses = sorted(getattr(component, "needs", ()))
     return {"kind": kind, "manual": manual, "fields": fields, "discloses": discloses}
 

@@ -17,6 +17,7 @@ app = typer.Typer(
     name="fedknot",
     help="Federated distillation: private teachers, soft predictions, optimal transport.",
     no_args_is_help=True,
+    suggest_commands=False,  # click itself makes suggestions
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -41,7 +42,11 @@ def run_(  # noqa: PLR0913 - one parameter per option of the command
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="run folder, new or empty")] = None,
     backend: Annotated[
-        str, typer.Option(help="ray: Flower on Ray; inline: one process, same bits; auto")
+        str,
+        typer.Option(
+            click_type=click.Choice(["ray", "inline", "auto"]),
+            help="ray: Flower on Ray; inline: one process, same bits",
+        ),
     ] = "ray",
     ray_address: Annotated[str | None, typer.Option(help="of a Ray cluster that runs")] = None,
     seed: Seed = None,
@@ -173,6 +178,7 @@ class Terminated(BaseException):
 def main() -> None:
     """Entry point: one line and the exit code of its kind, whatever goes wrong."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     raise SystemExit(_call())
 
 
@@ -180,6 +186,8 @@ def _call() -> int:
     try:
         code = app(standalone_mode=False)
     except click.exceptions.Exit as ended:
+        if ended.exit_code == 130:
+            print("fedknot: interrupted", file=sys.stderr)
         return int(ended.exit_code)
     except (click.ClickException, Failure) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
@@ -201,12 +209,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _backend(name: str) -> Any:
-    from common.configure import unknown
-
     if name == "auto":
         return "inline" if sys.platform == "win32" else "ray"
-    if name not in ("ray", "inline"):
-        raise ConfigError(unknown("--backend", name, ("ray", "inline", "auto")))
     return name
 
 

@@ -30,7 +30,6 @@ def host(folder: Path, session: Path) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
             _temp_dir=str(session),
         )
         print(json.dumps({"address": started.address_info["gcs_address"]}), flush=True)

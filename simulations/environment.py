@@ -32,6 +32,10 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+# By this, Ray keeps its services on the loopback address, on Linux too; otherwise they
+# listen where other machines can reach them.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
 
 def describe() -> dict[str, Any]:
     """The content of ``environment.json``."""

@@ -159,8 +159,12 @@ def _parse(text: str, source: str) -> dict[str, Any]:
 
 def _statements(text: str) -> list[str]:
     """Cut at every ``;`` that is not inside a string."""
-    parts, quote = [""], ""
+    parts, quote, escaped = [""], "", False
     for char in text:
+        if escaped:
+            parts[-1], escaped = parts[-1] + char, False
+            continue
+        escaped = char == "\\" and quote == '"'
         if char == ";" and not quote:
             parts.append("")
             continue

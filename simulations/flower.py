@@ -13,6 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
 from server.app import serve
+from server.walls import keep_out
 from simulations.events import Progress
 from simulations.node import RemoteClientApp
 
@@ -32,6 +33,7 @@ def launch(folder: Path, address: str, num_clients: int, progress: Progress) -> 
         del context
         serve(grid, folder, progress)
 
+    keep_out(folder)
     logging.getLogger("flwr").addFilter(_not_the_deprecation)
     run_simulation(
         server_app=app,

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from common.audit import released, verified
-from common.failures import CheckFailed, FolderError
+from common.failures import CheckFailed, ConfigError, FolderError
+from common.messages import sha256
 from common.quantise import to_probs
-from common.reasons import Refused
+from common.reasons import Reason, Refused
 from common.records import decode
 from common.terms import Terms
 
@@ -28,7 +29,7 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
     try:
         terms = Terms.read(folder / "terms.json")
         server = verified(folder / "audit" / "server.jsonl")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(f"{folder} is not a run folder; give the folder of a run") from error
     clients = [e for p in sorted((folder / "audit").glob("client-*.jsonl")) for e in verified(p)]
     if ghosts := released(server) - released(clients):
@@ -39,6 +40,8 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
         for row in rows
         if client in (None, row["client"]) and server_round in (None, row["round"])
     ]
+    if not chosen:
+        raise ConfigError(f"no message of client {client} in round {server_round} reached the gate")
     return {
         "run": terms.run,
         "chains": "verified",
@@ -86,7 +89,10 @@ def _row(folder: Path, terms: Terms, entry: dict[str, Any]) -> dict[str, Any]:
         return row
     path = folder / "releases" / str(entry["round"]) / f"{entry['client']}.bin"
     try:
-        record = decode(path.read_bytes(), terms.layout, entry["round"], entry["client"])
+        payload = path.read_bytes()
+        if sha256(payload) != entry["sha256"]:
+            raise Refused(Reason.refused)
+        record = decode(payload, terms.layout, entry["round"], entry["client"])
     except (OSError, Refused) as error:
         raise CheckFailed(f"releases/{entry['round']}/{path.name} is missing or damaged") from error
     probs = to_probs(record.codes, terms.bits).astype(np.float64)

@@ -7,7 +7,7 @@ import torch
 
 from clients.app import guarded
 from clients.client import Client
-from common.messages import Question
+from common.messages import Answer, Question
 from common.reasons import Reason
 from server.app import peak_mb
 from server.coordinator import Coordinator
@@ -63,12 +63,16 @@ class _Clients:
         """Bring every client's answer to the coordinator's gate."""
         started = time.monotonic()
 
+        answers: list[Answer] = []
+
         def ask(client: Client) -> None:
-            answer = client.answer(question)
-            self._coordinator.admit(question, answer.client, answer.payload)
+            answers.append(client.answer(question))
 
         for done, client in enumerate(self._ready, start=1):
             reason = guarded(self._stores / str(client), ask)
+            while answers:  # outside the guard: the server's failures are not the client's
+                answer = answers.pop()
+                self._coordinator.admit(question, answer.client, answer.payload)
             if reason is not Reason.accepted:
                 self._coordinator.exclude(client, reason)
             self._progress("predict", done, len(self._ready))

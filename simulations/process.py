@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import psutil
@@ -24,7 +25,14 @@ class Part:
     owner was killed.
     """
 
-    def __init__(self, name: str, folder: Path, *words: str, leash: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *words: str,
+        leash: bool = True,
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         reader, writer = os.pipe()
         call = [sys.executable, "-P", "-m", "simulations", name, str(folder), *words]
         call += ["--events", str(writer), *(["--leash"] if leash else [])]
@@ -38,7 +46,7 @@ class Part:
                 pass_fds=[writer],
                 start_new_session=True,
                 cwd=folder / "logs",  # Ray's workers import from here first; it holds no code
-                env=os.environ | QUIET,
+                env={**os.environ, **QUIET, **env},
                 text=True,
             )
         os.close(writer)

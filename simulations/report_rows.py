@@ -159,7 +159,7 @@ def crossed(summary: Table, settings: Table, terms: Table) -> list[str]:
 
 def _unfinished(summary: Table) -> str:
     if summary.get("status") == "interrupted":
-        return "This run was interrupted and can be resumed; there is no student to score yet."
+        return "This run was interrupted before there was a student to score."
     if summary.get("status") == "failed":
         return "This run failed before a student could be scored."
     return "This run is complete, but its student was not scored."

@@ -14,6 +14,7 @@ import psutil
 
 from common.failures import ConfigError, Failure
 from common.files import read_json, write_json, write_text
+from simulations.environment import LOOPBACK
 from simulations.events import Progress
 from simulations.experiment import Experiment, to_toml
 from simulations.folder import create, keep_call, read_call
@@ -85,23 +86,14 @@ def _isolated(
 ) -> None:
     if sys.platform == "win32":
         raise ConfigError("the ray back end needs Linux or macOS; write --backend inline")
-    clock, parts = _Clock(progress), contextlib.ExitStack()
-    with parts:
-        cluster = None
-        if address is None:
-            session = Path(
-                parts.enter_context(
-                    tempfile.TemporaryDirectory(prefix="fedknot-", ignore_cleanup_errors=True)
-                )
-            )
-            cluster = _started(
-                parts, Part("cluster", folder, "--session", str(session), leash=False)
-            )
+    clock, clients = _Clock(progress), str(experiment.data.num_clients)
+    with contextlib.ExitStack() as parts:
+        cluster = _private_cluster(parts, folder) if address is None else None
         _follow(_started(parts, Part("provision", folder)), clock)
-        where = address or _address(cluster)
-        clients = str(experiment.data.num_clients)
-        serve = Part("serve", folder, "--address", where, "--clients", clients)
-        _started(parts, serve)
+        words, env = ("--address", address or _address(cluster), "--clients", clients), {}
+        if cluster is not None:
+            env = LOOPBACK
+        serve = _started(parts, Part("serve", folder, *words, env=env))
         with _memory_of(cluster) as peak:
             _follow(serve, clock.served)
         outside = {"seconds": clock.seconds(), "worker_peak_mb": peak.get("mb")}
@@ -109,6 +101,15 @@ def _isolated(
         if cluster is not None:
             cluster.release()
         _follow(_started(parts, Part("observe", folder)), progress)
+
+
+def _private_cluster(parts: contextlib.ExitStack, folder: Path) -> Part:
+    """A Ray of our own on loopback; its session folder is removed whatever happens."""
+    # Ray puts sockets into it, whose paths may have 100 bytes or so: not macOS's long default.
+    home = "/tmp" if Path("/tmp").is_dir() else None
+    session = tempfile.TemporaryDirectory(prefix="fedknot-", dir=home, ignore_cleanup_errors=True)
+    words = ("--session", parts.enter_context(session))
+    return _started(parts, Part("cluster", folder, *words, leash=False, env=LOOPBACK))
 
 
 def _started(parts: contextlib.ExitStack, part: Part) -> Part:

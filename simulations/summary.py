@@ -90,10 +90,14 @@ def lines(summary: dict[str, Any], folder: Path) -> list[str]:
         f"privacy guarantee: {summary['privacy']['guarantee']}; "
         f"processes isolated: {'yes' if summary['isolated'] else 'no'}",
         f"seconds: {took}; total {seconds['total']:.1f}",
-        f"memory: driver {memory['driver_peak_mb']:.0f} MB, "
-        f"worker {memory['worker_peak_mb'] or 0:.0f} MB",
+        f"memory: driver {memory['driver_peak_mb']:.0f} MB, worker {_mb(memory)}",
         f"report: {folder / 'report.html'}",
     ]
+
+
+def _mb(memory: dict[str, Any]) -> str:
+    worker = memory["worker_peak_mb"]
+    return "not watched" if worker is None else f"{worker:.0f} MB"
 
 
 def _rows(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

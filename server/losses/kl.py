@@ -14,9 +14,9 @@ from server.losses import DistillationLoss
 @final
 @component
 class Kl(DistillationLoss):
-    r"""Forward divergence :math:`\mathrm{KL}(p \| q) = \sum_c p_c \log (p_c / q_c)`, in nats.
+    r"""Forward divergence of the student from the target, in nats.
 
-    p is the target, q the student. The entropy of p is included though it has no gradient:
+    :math:`\mathrm{KL}(p \| q) = \sum_c p_c \log (p_c / q_c)`; p is the target, q the student. The entropy of p is included though it has no gradient:
     the value is 0 at q = p, so losses of different teachers can be compared. Blind to label
     distance: calling five stars "four" costs as much as calling it "one".
 

@@ -141,7 +141,7 @@ def test_a_summary_can_be_given_before_it_is_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [("failed", "This run failed"), ("interrupted", "can be resumed")]
+    ("status", "words"), [("failed", "This run failed"), ("interrupted", "interrupted before")]
 )
 def test_an_unfinished_run_gets_its_page(tmp_path, status, words):
     page = Page(build_report(unfinished(tmp_path / "run", status)))

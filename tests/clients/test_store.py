@@ -1,0 +1,125 @@
+import stat
+
+import numpy as np
+import pytest
+
+from clients.store import Store
+from common.failures import DataError
+from common.files import read_lines, write_lines
+
+TEXTS = ["a text", "", "two\nlines \u2028", "\ud800", "ä\x00"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.create(
+        tmp_path / "clients" / "3",
+        client=3,
+        seed=2**62 + 1,
+        config={"teacher": {"kind": "constant"}},
+        public=tmp_path / "public" / ".." / "public",
+        texts=TEXTS,
+        labels=np.array([0, 4, 2, 2, 1]),
+    )
+
+
+def test_what_is_stored_is_found(store, tmp_path):
+    texts, labels = store.shard()
+    assert texts == TEXTS
+    assert labels.tolist() == [0, 4, 2, 2, 1]
+    assert labels.dtype == np.int64
+    about = store.about()
+    assert (about["client"], about["seed"]) == (3, 2**62 + 1)
+    assert about["config"] == {"teacher": {"kind": "constant"}}
+    assert store.public() == tmp_path / "public"
+
+
+def test_nobody_but_the_owner_may_look(store):
+    store.keep_features(np.zeros((5, 2), np.float32))
+    store.keep_teacher({"probs": np.ones(3, np.float32)})
+    store.keep_release(1, b"payload")
+    store.note("something went wrong")
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in store.root.rglob("*")}
+    assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {path.name for path in modes} == {
+        "1.bin",
+        "client.json",
+        "features.npy",
+        "log.txt",
+        "releases",
+        "shard.jsonl",
+        "teacher.safetensors",
+    }
+
+
+def test_features_and_teacher_come_back_bit_by_bit(store):
+    assert store.features() is None
+    assert store.teacher() is None
+    features = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
+    tensors = {"w": features[:2], "n": np.array([3], np.int64)}
+    store.keep_features(features)
+    store.keep_teacher(tensors)
+    assert np.array_equal(store.features(), features)
+    back = store.teacher()
+    assert back.keys() == tensors.keys()
+    assert all(
+        np.array_equal(back[name], tensors[name]) and back[name].dtype == tensors[name].dtype
+        for name in tensors
+    )
+
+
+def test_nothing_that_could_run_code_is_loaded(store):
+    np.save(store.root / "features.npy", np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.features()
+
+
+def test_releases_are_kept_by_round(store):
+    assert store.release(1) is None
+    store.keep_release(1, b"one")
+    store.keep_release(2, b"two")
+    assert (store.release(1), store.release(2), store.release(3)) == (b"one", b"two", None)
+
+
+def test_the_log_takes_any_text_and_grows(store):
+    store.note("one \ud800\n")
+    store.note("two\n")
+    assert (store.root / "log.txt").read_text() == "one \\ud800\ntwo\n"
+
+
+def test_a_store_is_never_written_over(store, tmp_path):
+    with pytest.raises(FileExistsError):
+        Store.create(
+            store.root, client=0, seed=0, config={}, public=tmp_path, texts=[], labels=np.array([])
+        )
+    assert store.about()["client"] == 3
+
+
+def test_a_text_without_a_label_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="zip"):
+        Store.create(
+            tmp_path / "s",
+            client=0,
+            seed=0,
+            config={},
+            public=tmp_path,
+            texts=["a", "b"],
+            labels=np.array([0]),
+        )
+
+
+def test_a_store_knows_its_terms_and_the_agreed_texts(provisioned):
+    store = Store(provisioned / "clients" / "0")
+    assert store.terms().num_clients == 4
+    assert len(store.transfer()) == store.terms().rows == 40
+
+
+def test_one_changed_text_is_not_the_agreed_set(provisioned):
+    path = provisioned / "transfer.jsonl"
+    rows = read_lines(path)
+    for changed in (rows[::-1], rows[:-1], [rows[0] | {"text": "?"}, *rows[1:]]):
+        write_lines(path, changed)
+        with pytest.raises(DataError, match="not the agreed"):
+            Store(provisioned / "clients" / "0").transfer()

@@ -1,0 +1,54 @@
+"""What every test may ask for: a cache of its own, a small experiment, a run folder of it."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from simulations.experiment import read
+from tests.worlds import TINY, stocked
+
+CACHE = "FEDKNOT_CACHE"
+OURS, THEIRS = pytest.StashKey[str](), pytest.StashKey[str | None]()
+
+
+def pytest_configure(config):
+    folder = tempfile.TemporaryDirectory(prefix="fedknot-cache-")
+    config.add_cleanup(folder.cleanup)
+    config.stash[OURS], config.stash[THEIRS] = folder.name, os.environ.get(CACHE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before any fixture, of whatever scope: only tests of real data see the real cache."""
+    wanted = item.config.stash[THEIRS if item.get_closest_marker("data") else OURS]
+    if wanted is None:
+        os.environ.pop(CACHE, None)
+    else:
+        os.environ[CACHE] = wanted
+
+
+def pytest_unconfigure(config):
+    if config.stash.get(THEIRS, None) is None:
+        os.environ.pop(CACHE, None)
+    else:
+        os.environ[CACHE] = config.stash[THEIRS]
+
+
+@pytest.fixture
+def cache():
+    """The cache of this session, shared by all tests that are not marked ``data``."""
+    return Path(os.environ[CACHE])
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Four clients with 18 short texts each, three labels, four steps of training."""
+    return read("synthetic", list(TINY))
+
+
+@pytest.fixture
+def provisioned(tiny, tmp_path):
+    """A run folder of ``tiny`` in which everybody holds their part and nobody has acted."""
+    return stocked(tiny, tmp_path / "run")
