@@ -185,21 +185,16 @@ def main() -> None:
 def _call() -> int:
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        if ended.exit_code == 130:
-            print("fedknot: interrupted", file=sys.stderr)
-        return int(ended.exit_code)
     except (click.ClickException, Failure) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         kind = error.exit_code if isinstance(error, Failure) else ConfigError.exit_code
         print(f"fedknot: {' '.join(text.split())}", file=sys.stderr)
         return kind
-    except (KeyboardInterrupt, click.Abort):
-        print("fedknot: interrupted", file=sys.stderr)
-        return 130
     except Terminated:
         print("fedknot: terminated", file=sys.stderr)
         return 143
+    if code == 130:  # what typer makes of Ctrl-C
+        print("fedknot: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

@@ -122,7 +122,7 @@ def read(name: str, overrides: list[str] | None = None, seed: int | None = None)
     Raises:
         ConfigError: anything about it that does not describe a runnable experiment.
     """
-    table = _parse(_locate(name).read_text("utf-8"), name)
+    table = _parse(_text(_locate(name)), name)
     for override in overrides or []:
         for statement in _statements(override):
             table = _merged(table, _parse(statement, f"--set {statement!r}"))
@@ -145,6 +145,13 @@ def _locate(name: str) -> Path:
     if name not in shipped():
         raise ConfigError(unknown("experiment", name, shipped()))
     return SHIPPED / f"{name}.toml"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as UTF-8 text; check the file") from error
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class Part:
             self.process.wait(grace_seconds)
         _end(self.family(), 1.0)
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def _end(family: set[psutil.Process], grace_seconds: float) -> None:

@@ -107,7 +107,9 @@ def _private_cluster(parts: contextlib.ExitStack, folder: Path) -> Part:
     """A Ray of our own on loopback; its session folder is removed whatever happens."""
     # Ray puts sockets into it, whose paths may have 100 bytes or so: not macOS's long default.
     home = "/tmp" if Path("/tmp").is_dir() else None
-    session = tempfile.TemporaryDirectory(prefix="fedknot-", dir=home, ignore_cleanup_errors=True)
+    session = tempfile.TemporaryDirectory(
+        prefix="fedknot-ray-", dir=home, ignore_cleanup_errors=True
+    )
     words = ("--session", parts.enter_context(session))
     return _started(parts, Part("cluster", folder, *words, leash=False, env=LOOPBACK))
 

@@ -77,9 +77,10 @@ class LocalGrid(Grid):
         return [self._handle(message) for message in messages]
 
     def pull_messages(self, message_ids):
-        ids = sorted(message_ids, key=list(self._waiting).index, reverse=self._backwards)
-        arrived = [self._waiting.pop(name) for name in ids]
-        return [reply for reply in arrived if reply is not None]
+        wanted = [name for name in self._waiting if name in set(message_ids)]
+        arrived = [self._waiting.pop(name) for name in wanted]
+        ordered = arrived[::-1] if self._backwards else arrived
+        return [reply for reply in ordered if reply is not None]
 
     def send_and_receive(self, messages, *, timeout=None):
         return self.pull_messages(self.push_messages(messages))

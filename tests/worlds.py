@@ -1,5 +1,8 @@
 """A small experiment and its run folder."""
 
+import csv
+
+from common.files import read_json
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.folder import create
@@ -25,3 +28,19 @@ def stocked(experiment, folder):
     made = create(folder, "synthetic", experiment.seed)
     provision(experiment, made, silent)
     return made
+
+
+def outcome(folder):
+    """What the server found: hashes of student and predictions, clients, bytes."""
+    return read_json(folder / "checkpoint" / "server.json")
+
+
+def hashes(folder):
+    found = outcome(folder)
+    return found["student_sha256"], found["predictions_sha256"]
+
+
+def tallies(folder):
+    """``clients.csv`` as {client: (status, reason)}."""
+    with (folder / "clients.csv").open() as file:
+        return {int(r["client"]): (r["status"], r["reason"]) for r in csv.DictReader(file)}

@@ -71,7 +71,9 @@ def test_every_family_names_its_members(family):
     line = assert_helpful(family, {}, "here", "say which kind")
     assert all(kind in line for kind in kinds(family))
     assert_helpful(family, "zzzzzzzz", "here", *kinds(family))
-    assert_helpful(family, kinds(family)[0][:-1] + "_", "here", f"did you mean '{kinds(family)[0]}'")
+    assert_helpful(
+        family, kinds(family)[0][:-1] + "_", "here", f"did you mean '{kinds(family)[0]}'"
+    )
     for odd in ("", "../kl", "__init__", "_deal", "Kl", "os"):
         assert_helpful(family, odd, "here", "unknown here")
     for odd in (3, None, [], ["kl"], True, {"kind": 3}, {"kind": None}, {"Kind": "kl"}):
@@ -153,9 +155,18 @@ def test_loading_leaves_the_table_as_it_was():
         ({"shapes": ["unit_squire"]}, ["page.shapes[0]", "did you mean 'unit_square'"]),
         ({"paper": {"kind": "http_disc", "radius": 0}}, ["page.paper.radius", "more than 0"]),
         ({"paper": {"kind": "http_disc", "radius": 101}}, ["page.paper.radius", "at most 100"]),
-        ({"paper": {"kind": "http_disc", "radius": float("nan")}}, ["page.paper.radius", "got nan"]),
-        ({"paper": {"kind": "http_disc", "radius": float("inf")}}, ["page.paper.radius", "got inf"]),
-        ({"paper": {"kind": "http_disc", "edge": "hard"}}, ["page.paper.edge", "'sharp' or 'soft'"]),
+        (
+            {"paper": {"kind": "http_disc", "radius": float("nan")}},
+            ["page.paper.radius", "got nan"],
+        ),
+        (
+            {"paper": {"kind": "http_disc", "radius": float("inf")}},
+            ["page.paper.radius", "got inf"],
+        ),
+        (
+            {"paper": {"kind": "http_disc", "edge": "hard"}},
+            ["page.paper.edge", "'sharp' or 'soft'"],
+        ),
         ({"paper": {"kind": "http_disc", "dents": [1, "x"]}}, ["page.paper.dents.1", "got 'x'"]),
         ({"paper": {"kind": "http_disc", "dent": 1}}, ["[page.paper]", "did you mean 'dents'"]),
         ({"paper": {"kind": "unit_square", "side": 1}}, ["[page.paper]", "nothing to set"]),

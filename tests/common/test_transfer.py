@@ -16,8 +16,12 @@ SET = TransferSet(("one", "", "three\u2028", "one", "\ud800 \x00\n"))
 def test_the_hash_by_hand():
     digest = hashlib.sha256(
         b"fedknot transfer set 1"
-        b"\x00\x00\x00\x00" b"\x03\x00\x00\x00\x00\x00\x00\x00" b"one"
-        b"\x01\x00\x00\x00" b"\x02\x00\x00\x00\x00\x00\x00\x00" b"\xc3\xa4"
+        b"\x00\x00\x00\x00"
+        b"\x03\x00\x00\x00\x00\x00\x00\x00"
+        b"one"
+        b"\x01\x00\x00\x00"
+        b"\x02\x00\x00\x00\x00\x00\x00\x00"
+        b"\xc3\xa4"
     )
     assert TransferSet(("one", "ä")).sha256 == digest.hexdigest()
 
@@ -57,7 +61,9 @@ def test_other_texts_are_refused(tmp_path, rows):
         TransferSet.read(tmp_path / "transfer.jsonl", SET.sha256)
 
 
-@pytest.mark.parametrize("content", [b'{"id": 0', b"[]\n", b'{"id": 0}\n', b'{"text": 3}\n', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b'{"id": 0', b"[]\n", b'{"id": 0}\n', b'{"text": 3}\n', b"\xff"]
+)
 def test_a_damaged_file_is_refused_without_showing_what_is_in_it(tmp_path, content):
     (tmp_path / "transfer.jsonl").write_bytes(content)
     with pytest.raises(DataError) as failure:

@@ -43,9 +43,9 @@ def test_a_question_comes_back(clients):
 
 
 def test_the_bytes_of_a_question_by_hand():
-    assert QUESTION.payload.hex() == "464b5131" + "0100" + "0000" + "03000000" + bytes(
-        range(32)
-    ).hex()
+    assert (
+        QUESTION.payload.hex() == "464b5131" + "0100" + "0000" + "03000000" + bytes(range(32)).hex()
+    )
 
 
 def test_answers_come_back():
@@ -58,7 +58,10 @@ def test_a_reply_holds_one_array_record_two_integers_and_nothing_else():
     reply = pack_answers(ANSWERS, 3)
     assert set(reply) == {"pred", "meta"}
     assert dict(reply["meta"]) == {"schema": 1, "round": 3}
-    assert [(a.dtype, a.shape) for a in reply["pred"].values()] == [("uint8", (4,)), ("uint8", (2,))]
+    assert [(a.dtype, a.shape) for a in reply["pred"].values()] == [
+        ("uint8", (4,)),
+        ("uint8", (2,)),
+    ]
 
 
 def test_a_reply_costs_what_flower_serialises():

@@ -1,0 +1,179 @@
+"""Flower and Ray change where clients run, never what they answer; nothing of them stays."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from simulations.events import silent
+from simulations.experiment import read
+from simulations.runner import execute
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
+
+TASK = "server.schedule.steps = 20; data.dataset.size = 600; num_rounds = 2"
+
+
+def summary_of(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text())
+
+
+def sessions() -> set[Path]:
+    return set(Path("/tmp").glob("fedknot-ray-*"))
+
+
+def relatives(folder: Path) -> list[psutil.Process]:
+    """Every process that was started for this run folder and is alive."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        if str(folder) in " ".join(words) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("inline")
+    return summary_of(_run(folder, "inline", TASK))
+
+
+def _run(folder: Path, backend: str, overrides: str, progress=silent) -> Path:
+    experiment = read("synthetic", [overrides])
+    return execute(
+        experiment, "synthetic", out=folder, backend=backend, address=None, progress=progress
+    )
+
+
+def test_the_same_bits_on_ray_although_a_worker_is_killed(tmp_path: Path, inline: dict) -> None:
+    """One worker dies by SIGKILL while teachers train; its task is run again elsewhere."""
+    before, killed, seen = sessions(), [], []
+
+    def kill_one_worker(phase: str, done: int, total: int) -> None:
+        seen.append(phase)
+        if phase == "teachers" and not killed:
+            workers = [p for p in psutil.process_iter(["cmdline"]) if _is_worker(p)]
+            killed.append(workers[0].pid)
+            workers[0].kill()
+
+    folder = _run(tmp_path / "run", "ray", TASK, kill_one_worker)
+    made = summary_of(folder)
+    assert killed
+    assert made["hashes"] == inline["hashes"]
+    assert made["student"] == inline["student"]
+    assert made["clients"] == {"asked": 4, "answered": 4, "lost": 0, "quarantined": 0}
+    assert (made["isolated"], inline["isolated"]) == (True, False)
+    assert made["memory"]["worker_peak_mb"] > 50
+    assert made["wire"]["envelope_up"] > 0
+    assert set(seen) >= {"encode", "teachers", "predict", "aggregate", "distil"}
+    assert (folder / "logs" / "serve.log").stat().st_size > 0
+    assert (folder / "logs" / "ray").is_dir()
+    assert sessions() <= before
+    assert relatives(folder) == []
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return "ClientAppActor" in " ".join(process.info["cmdline"] or [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_training_ends_everything(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder, before = tmp_path / "run", sessions()
+    call = [sys.executable, "-c", "from simulations.cli import main; main()", "run", "synthetic"]
+    call += ["--set", "clients.teacher.min_steps = 50000000", "--out", str(folder)]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not list(folder.glob("clients/*/features.npy")) and time.monotonic() < end:
+        time.sleep(0.2)
+    time.sleep(2)
+    started = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert time.monotonic() - started < 10
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert summary_of(folder)["status"] == "interrupted"
+    assert relatives(folder) == []
+    assert sessions() <= before
+
+
+def test_flwr_run_by_hand_gives_the_same_bits(tmp_path: Path, inline: dict) -> None:
+    """On a private, throw-away SuperLink with two SuperNodes, as the guide says."""
+    out = tmp_path / "by hand"
+    with superlink(tmp_path / "flower") as env:
+        config = f'experiment="synthetic" set="{TASK}" out="{out}"'
+        call = [*flower("flwr"), "run", str(Path(__file__).parents[2]), "--stream"]
+        call += ["--run-config", config]
+        call += ["--federation-config", "num-supernodes=2 client-resources-num-cpus=1"]
+        done = subprocess.run(
+            call, env=env, cwd=tmp_path / "flower" / "cwd", capture_output=True, text=True
+        )
+    assert (out / "summary.json").exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    made = summary_of(out)
+    assert made["status"] == "complete"
+    assert made["hashes"] == inline["hashes"]
+
+
+def flower(name: str) -> list[str]:
+    return [str(Path(sys.executable).parent / name)]
+
+
+class superlink:
+    """A SuperLink on loopback with its own home and an empty working directory."""
+
+    def __init__(self, home: Path) -> None:
+        self._home, self._port = home, _free_port()
+        (home / "cwd").mkdir(parents=True)
+        address = f'[superlink.sim]\naddress = "127.0.0.1:{self._port}"\ninsecure = true\n'
+        (home / "config.toml").write_text(f'[superlink]\ndefault = "sim"\n\n{address}')
+
+    def __enter__(self) -> dict[str, str]:
+        from simulations.environment import LOOPBACK, QUIET
+
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = {**os.environ, **QUIET, **LOOPBACK, "FLWR_HOME": str(self._home), "PATH": path}
+        call = [*flower("flower-superlink"), "--insecure", "--simulation", "--host", "127.0.0.1"]
+        call += ["--port", str(self._port), "--disable-runtime-dependency-installation"]
+        self._log = (self._home / "superlink.log").open("wb")
+        self._process = subprocess.Popen(
+            call, env=env, cwd=self._home / "cwd", stdout=self._log, stderr=self._log
+        )
+        self._wait()
+        return env
+
+    def __exit__(self, *error: object) -> None:
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.terminate()
+        self._process.wait(20)
+        for process in psutil.wait_procs(family, timeout=10)[1]:
+            process.kill()
+        self._log.close()
+
+    def _wait(self) -> None:
+        import urllib.request
+
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=1).close()
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+        raise TimeoutError(str(threading.current_thread()))
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])

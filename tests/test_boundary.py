@@ -1,0 +1,230 @@
+"""The privacy promise: soft predictions cross, nothing else."""
+
+import base64
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clients.client import Client
+from clients.store import Store
+from common.files import read_lines, write_lines
+from common.messages import Answer, Question
+from common.records import HEADER, Flags, Record
+from common.terms import Terms
+from common.wire import pack_answers, pack_question
+from server.app import serve
+from simulations.events import silent
+from simulations.folder import keep_call
+from simulations.observe import observe
+from tests.local_grid import LocalGrid
+from tests.worlds import stocked, tiny_with
+
+ROOT = Path(__file__).parents[1]
+CANARIES = (
+    "CANARY one",
+    'CANARY "two" \\ with ä, \U0001f600 and \u2028',
+    "CANARY three\nin two lines",
+)
+
+HIDING = """
+import importlib, pkgutil, sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in HIDE:
+            raise ImportError(name + " is hidden")
+
+sys.meta_path.insert(0, Hidden())
+
+def everything(package, but=()):
+    yield importlib.import_module(package)
+    for info in pkgutil.walk_packages(sys.modules[package].__path__, package + "."):
+        if not info.name.startswith(but):
+            yield importlib.import_module(info.name)
+"""
+
+
+def python(code, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, **kwargs
+    )
+
+
+def test_imports_keep_to_the_contracts():
+    tool = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([tool, "--no-cache"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+def test_the_server_works_where_the_clients_code_is_not():
+    hide = "HIDE = {'clients', 'ray'}" + HIDING
+    done = python(f"{hide}\nprint(len(list(everything('server'))))\nimport clients")
+    assert int(done.stdout) > 15
+    assert done.stderr.strip().endswith("ImportError: clients is hidden")
+
+
+def test_the_clients_work_where_the_servers_code_is_not():
+    hide = "HIDE = {'server', 'simulations', 'ray'}" + HIDING
+    done = python(f"{hide}\nprint(len(list(everything('clients'))))\nimport server.app")
+    assert int(done.stdout) > 5
+    assert done.stderr.strip().endswith("ImportError: server is hidden")
+
+
+def test_what_crosses_the_wire_needs_no_model_library():
+    hide = "HIDE = {'torch', 'transformers', 'sklearn', 'clients', 'server', 'ray'}" + HIDING
+    made = "[m.__name__ for m in everything('common', but='common.encoders')]"
+    done = python(f"{hide}\nprint(*{made})\nimport torch")
+    assert {"common.records", "common.wire", "common.terms"} <= set(done.stdout.split())
+    assert done.stderr.strip().endswith("ImportError: torch is hidden")
+
+
+def names(kind):
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def test_exactly_these_fields_cross():
+    assert names(Question) == ["round", "schema", "binding"]
+    assert names(Answer) == ["client", "payload"]
+    assert names(Record) == ["round", "client", "codes", "bias", "scalar", "num_examples"]
+    assert [flag.name for flag in Flags] == ["bias", "scalar", "num_examples"]
+    assert HEADER.size == 56
+    question = pack_question(Question(1, 1, bytes(32)), "site", [0])
+    assert {n: list(r) for n, r in question.items()} == {
+        "question": ["schema", "round", "binding", "site", "clients"]
+    }
+    answer = pack_answers([Answer(0, b"")], 1)
+    assert {n: list(r) for n, r in answer.items()} == {"pred": ["0"], "meta": ["schema", "round"]}
+
+
+def test_clients_with_other_texts_and_the_same_teacher_say_the_same(tmp_path):
+    """What they hold, how much of it, in which order: none of it is in the bytes."""
+    folder = stocked(tiny_with("clients.teacher = 'constant'"), tmp_path / "run")
+    terms = Terms.read(folder / "terms.json")
+    payloads = []
+    for client in (1, 2):
+        store = Store(folder / "clients" / str(client))
+        rows = [{"text": f"CANARY {client} {n}", "label": n % 3} for n in range(3 + client * 27)]
+        write_lines(store.root / "shard.jsonl", rows)
+        if client == 2:
+            store.keep_teacher(Store(folder / "clients" / "1").teacher())
+        made = Client(store)
+        made.encode()
+        made.train()
+        payloads.append(made.answer(Question(1, 1, terms.binding)).payload)
+    one, two = payloads
+    assert one[:12] == two[:12]
+    assert (one[12:16], two[12:16]) == (b"\1\0\0\0", b"\2\0\0\0")
+    assert one[16:] == two[16:]
+
+
+def spellings(text):
+    """A text as it may stand in a file."""
+    raw = text.encode()
+    yield raw
+    yield json.dumps(text)[1:-1].encode()
+    yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    yield repr(text)[1:-1].encode()
+    yield text.encode("utf-16-le")
+    yield raw.hex().encode()
+    for shift in range(3):  # base64 depends on what stands before
+        yield base64.b64encode(b"\0" * shift + raw)[4:-4]
+
+
+def leaks(folder, texts):
+    """Files that hold one of these texts, but for the clients' own."""
+    wanted = {spelling for text in texts for spelling in spellings(text)}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if path.is_file() and place.parts[0] != "clients":
+            data = path.read_bytes() + str(place).encode()
+            found += [str(place)] * any(spelling in data for spelling in wanted)
+    return found
+
+
+@pytest.fixture(scope="module")
+def canary(tmp_path_factory):
+    """A whole run, observer and report included, in which client 0 holds canaries."""
+    folder = stocked(tiny_with("bounds = true"), tmp_path_factory.mktemp("canary") / "run")
+    shard = folder / "clients" / "0" / "shard.jsonl"
+    rows = read_lines(shard)
+    private = {row["text"] for k in range(4) for row in read_lines(_shard(folder, k))}
+    write_lines(shard, [row | {"text": t} for row, t in zip(rows, CANARIES, strict=False)] + rows)
+    broken = _shard(folder, 1)
+    write_lines(broken, [*read_lines(broken), {"text": CANARIES[0], "label": CANARIES[1]}])
+    shared = {row["text"] for name in ("transfer", "validation") for row in _public(folder, name)}
+    grid = LocalGrid(2)
+    serve(grid, folder, silent)
+    keep_call(folder, experiment="canary", backend="inline", started=0.0)
+    (folder / "experiment.toml").write_text(_written())
+    observe(folder, silent)
+    return folder, grid, private - shared
+
+
+def _shard(folder, client):
+    return folder / "clients" / str(client) / "shard.jsonl"
+
+
+def _public(folder, name):
+    return read_lines(folder / f"{name}.jsonl")
+
+
+def _written():
+    from simulations.experiment import to_toml
+
+    return to_toml(tiny_with("bounds = true"))
+
+
+def test_no_private_text_is_in_any_file_but_the_clients_own(canary):
+    folder, _, private = canary
+    assert len(private) > 60
+    assert (folder / "report.html").exists()
+    assert (folder / "clients" / "1" / "log.txt").exists()
+    assert leaks(folder, [*CANARIES, *private]) == []
+
+
+@pytest.mark.parametrize("text", CANARIES)
+@pytest.mark.parametrize("spelling", range(9))
+def test_the_search_would_find_it(canary, text, spelling):
+    folder, _, _ = canary
+    planted = folder / "releases" / "1" / "9.bin"
+    planted.write_bytes(b"\x00\x01\x02" + list(spellings(text))[spelling] + b"\xff")
+    try:
+        assert leaks(folder, CANARIES) == ["releases/1/9.bin"]
+    finally:
+        planted.unlink()
+
+
+def test_the_search_finds_what_every_client_holds(canary):
+    folder, _, private = canary
+    assert all(
+        any(text in {row["text"] for row in read_lines(_shard(folder, k))} for text in private)
+        for k in range(4)
+    )
+    (folder / "logs" / "leak.txt").write_text("x" + sorted(private)[0])
+    try:
+        assert leaks(folder, private) == ["logs/leak.txt"]
+    finally:
+        (folder / "logs" / "leak.txt").unlink()
+
+
+def test_no_private_text_crossed(canary):
+    _, grid, private = canary
+    crossed = b"".join(repr(message.content).encode() for message in grid.sent + grid.received)
+    wanted = {s for text in [*CANARIES, *private] for s in spellings(text)}
+    assert len(crossed) > 1000
+    assert not any(spelling in crossed for spelling in wanted)
+
+
+def test_nobody_else_may_open_the_clients_folder(canary):
+    folder, _, _ = canary
+    assert os.stat(folder / "clients").st_mode & 0o777 == 0o700
+    for path in (folder / "clients").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert os.stat(folder / "split.json").st_mode & 0o777 == 0o600
