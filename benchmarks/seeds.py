@@ -1,6 +1,6 @@
 """How much do the figures of quickstart move with the seed, and what does each arm buy?
 
-    python benchmarks/seeds.py --seeds 0,1,2,3,4 [--experiment quickstart] [--jsonl FILE]
+    python benchmarks/seeds.py --seeds 0,1,2,3,4 [--experiment NAME] [--set TOML] [--jsonl FILE]
 
 Every arm of one seed learns from the same released predictions: the first arm is a whole
 run (inline, the same bits as on Ray), the others distil anew from its `releases/`. Prints
@@ -77,12 +77,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--experiment", default="quickstart")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--jsonl", type=Path)
     words = parser.parse_args()
     torch.set_num_threads(1)
     rows: dict[str, list[dict[str, Any]]] = {}
     for seed in map(int, words.seeds.split(",")):
-        for name, metrics in one_seed(read(words.experiment, ["bounds = true"], seed)).items():
+        experiment = read(words.experiment, [*words.overrides, "bounds = true"], seed)
+        for name, metrics in one_seed(experiment).items():
             rows.setdefault(name, []).append(metrics)
         print(f"seed {seed} done", file=sys.stderr)
     print(f"{'mean and deviation over ' + str(len(words.seeds.split(','))) + ' seeds':34}", end="")

@@ -40,8 +40,10 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
         for row in rows
         if client in (None, row["client"]) and server_round in (None, row["round"])
     ]
-    if not chosen:
-        raise ConfigError(f"no message of client {client} in round {server_round} reached the gate")
+    if rows and not chosen:
+        one = f"client {client}" if client is not None else "any client"
+        when = f"round {server_round}" if server_round is not None else "any round"
+        raise ConfigError(f"no message of {one} in {when} reached the gate; leave the choice out")
     return {
         "run": terms.run,
         "chains": "verified",

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import sys
 import tempfile
 import threading
@@ -86,13 +87,18 @@ def _isolated(
 ) -> None:
     if sys.platform == "win32":
         raise ConfigError("the ray back end needs Linux or macOS; write --backend inline")
+    if address is not None:
+        _reach(address)
     clock, clients = _Clock(progress), str(experiment.data.num_clients)
+    progress("start", 0, 2)
     with contextlib.ExitStack() as parts:
         cluster = _private_cluster(parts, folder) if address is None else None
         _follow(_started(parts, Part("provision", folder)), clock)
-        words, env = ("--address", address or _address(cluster), "--clients", clients), {}
-        if cluster is not None:
-            env = LOOPBACK
+        progress("start", 1, 2)
+        where = address or _address(cluster)
+        # Ray takes a loopback address for the machine's own, unless it is told not to.
+        env = LOOPBACK if where.startswith(("127.", "localhost", "[::1]")) else {}
+        words = ("--address", where, "--clients", clients)
         serve = _started(parts, Part("serve", folder, *words, env=env))
         with _memory_of(cluster) as peak:
             _follow(serve, clock.served)
@@ -101,6 +107,17 @@ def _isolated(
         if cluster is not None:
             cluster.release()
         _follow(_started(parts, Part("observe", folder)), progress)
+
+
+def _reach(address: str) -> None:
+    """Fail at once where nobody listens; Ray itself would wait for a long time."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no Ray answers at {address!r}; give --ray-address HOST:PORT of a head that runs"
+        ) from error
 
 
 def _private_cluster(parts: contextlib.ExitStack, folder: Path) -> Part:
@@ -149,7 +166,9 @@ class _Clock:
 
     def served(self, phase: str, done: int, total: int) -> None:
         """The same for the server's events: the first says that start-up is over."""
-        self._ready = self._ready or time.monotonic()
+        if self._ready is None:
+            self._ready = time.monotonic()
+            self._progress("start", 2, 2)
         self._progress(phase, done, total)
 
     def seconds(self) -> dict[str, float]:

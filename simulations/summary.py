@@ -15,17 +15,15 @@ def complete(
     experiment: Experiment,
     student: dict[str, Any],
     bounds: dict[str, Any] | None,
-    evaluate_seconds: float,
     call: dict[str, Any],
 ) -> dict[str, Any]:
-    """The summary of a run that has ended well.
+    """The summary of a run that has ended well, but for the seconds of what is going on.
 
     Args:
         folder: the run folder; the server's outcome is read from it.
         experiment: as resolved.
         student: its metrics on the test rows.
         bounds: teachers, ensemble and centralised, or None.
-        evaluate_seconds: what the observer has taken.
         call: how the run was called.
     """
     served = read_json(folder / "checkpoint" / "server.json")
@@ -34,7 +32,6 @@ def complete(
     seconds = dict.fromkeys(PHASES, 0.0) | served["seconds"]
     for phase, more in watched.get("seconds", {}).items():
         seconds[phase] += more
-    seconds["evaluate"] = evaluate_seconds
     return _frame(experiment, call) | {
         "status": "complete",
         "isolated": served["isolated"],

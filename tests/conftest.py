@@ -4,12 +4,15 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from simulations.experiment import read
 from tests.worlds import TINY, stocked
 
 CACHE = "FEDKNOT_CACHE"
+hypothesis.settings.register_profile("fedknot", deadline=None)  # machines are shared
+hypothesis.settings.load_profile("fedknot")
 OURS, THEIRS = pytest.StashKey[str](), pytest.StashKey[str | None]()
 
 

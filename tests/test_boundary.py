@@ -19,6 +19,7 @@ from common.terms import Terms
 from common.wire import pack_answers, pack_question
 from server.app import serve
 from simulations.events import silent
+from simulations.experiment import to_toml
 from simulations.folder import keep_call
 from simulations.observe import observe
 from tests.local_grid import LocalGrid
@@ -155,14 +156,16 @@ def canary(tmp_path_factory):
     shard = folder / "clients" / "0" / "shard.jsonl"
     rows = read_lines(shard)
     private = {row["text"] for k in range(4) for row in read_lines(_shard(folder, k))}
-    write_lines(shard, [row | {"text": t} for row, t in zip(rows, CANARIES, strict=False)] + rows)
+    held = [row | {"text": text} for row, text in zip(rows, CANARIES, strict=False)]
+    write_lines(shard, held + rows, mode=0o600)
     broken = _shard(folder, 1)
-    write_lines(broken, [*read_lines(broken), {"text": CANARIES[0], "label": CANARIES[1]}])
+    bad = {"text": CANARIES[0], "label": CANARIES[1]}
+    write_lines(broken, [*read_lines(broken), bad], mode=0o600)
     shared = {row["text"] for name in ("transfer", "validation") for row in _public(folder, name)}
     grid = LocalGrid(2)
     serve(grid, folder, silent)
     keep_call(folder, experiment="canary", backend="inline", started=0.0)
-    (folder / "experiment.toml").write_text(_written())
+    (folder / "experiment.toml").write_text(to_toml(tiny_with("bounds = true")))
     observe(folder, silent)
     return folder, grid, private - shared
 
@@ -173,12 +176,6 @@ def _shard(folder, client):
 
 def _public(folder, name):
     return read_lines(folder / f"{name}.jsonl")
-
-
-def _written():
-    from simulations.experiment import to_toml
-
-    return to_toml(tiny_with("bounds = true"))
 
 
 def test_no_private_text_is_in_any_file_but_the_clients_own(canary):

@@ -62,8 +62,8 @@ def test_released_are_the_accepted_answers(path):
 @pytest.mark.parametrize(
     ("tamper", "line"),
     [
-        pytest.param(lambda ls: [ls[0].replace(b"down", b"up")] + ls[1:], 2, id="edit first"),
-        pytest.param(lambda ls: ls[:3] + [ls[3].replace(b"5", b"6")] + ls[4:], 4, id="edit hash"),
+        pytest.param(lambda ls: [ls[0].replace(b"down", b"up"), *ls[1:]], 2, id="edit first"),
+        pytest.param(lambda ls: [*ls[:3], ls[3].replace(b"5", b"6"), *ls[4:]], 4, id="edit hash"),
         pytest.param(lambda ls: ls[1:], 1, id="drop first"),
         pytest.param(lambda ls: ls[:2] + ls[3:], 3, id="drop middle"),
         pytest.param(lambda ls: [ls[0], ls[2], ls[1], *ls[3:]], 2, id="swap"),

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.quantise import BITS, pack, packed_length, to_codes, to_probs, unpack
@@ -25,7 +25,6 @@ def by_hand(row, bits):
     return codes, min((min(gap, 1 - gap) for gap in apart), default=1)
 
 
-@settings(deadline=None)
 @given(row=weights, bits=bits_)
 def test_largest_remainders_in_exact_arithmetic(row, bits):
     expected, gap = by_hand(row, bits)
@@ -36,7 +35,6 @@ def test_largest_remainders_in_exact_arithmetic(row, bits):
     assert all(abs(a - b) <= 1 for a, b in zip(made, expected, strict=True))
 
 
-@settings(deadline=None)
 @given(row=float_rows, bits=bits_)
 def test_sums_are_exact_whatever_the_floats(row, bits):
     made = to_codes(np.array([row, row[::-1]], dtype=np.float32), bits)
@@ -54,7 +52,6 @@ def test_equal_remainders_of_unequal_entries_tie_as_well():
     assert ties > 100
 
 
-@settings(deadline=None)
 @given(value=st.floats(1e-6, 1e6), size=st.integers(2, 300), bits=bits_)
 def test_ties_go_to_the_lower_class(value, size, bits):
     made = to_codes(np.full(size, value), bits)
@@ -77,7 +74,6 @@ def test_by_hand(row, bits, codes):
     assert to_codes(np.array(row, dtype=np.float64), bits).tolist() == codes
 
 
-@settings(deadline=None)
 @given(row=float_rows)
 def test_one_bit_is_the_argmax(row):
     made = to_codes(np.array(row, dtype=np.float32), 1)

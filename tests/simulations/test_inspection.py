@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from common.failures import CheckFailed, FolderError
+from common.failures import CheckFailed, ConfigError, FolderError, TooFewClients
 from common.quantise import to_codes, to_probs
 from common.records import Record, decode, encode
 from common.terms import Terms
@@ -61,13 +61,37 @@ def test_the_fields_are_those_of_the_layout(finished):
 
 
 @pytest.mark.parametrize(
-    ("client", "server_round", "shown"), [(2, None, 2), (None, 2, 4), (2, 1, 1), (9, None, 0)]
+    ("client", "server_round", "shown"), [(2, None, 2), (None, 2, 4), (2, 1, 1), (0, None, 2)]
 )
 def test_a_part_may_be_chosen(finished, client, server_round, shown):
     messages = inspect(finished, client, server_round)["messages"]
     assert len(messages) == shown
     assert all(client in (None, m["client"]) for m in messages)
     assert all(server_round in (None, m["round"]) for m in messages)
+
+
+@pytest.mark.parametrize(
+    ("client", "server_round", "says"),
+    [
+        (9, None, "of client 9 in any round"),
+        (None, 3, "any client in round 3"),
+        (0, 0, "client 0 in round 0"),
+    ],
+)
+def test_a_choice_of_nothing_is_a_mistake(finished, client, server_round, says):
+    with pytest.raises(ConfigError, match=says):
+        inspect(finished, client, server_round)
+
+
+def test_a_run_in_which_nobody_answered_can_be_inspected(provisioned):
+    for client in range(4):
+        (provisioned / "clients" / str(client) / "shard.jsonl").write_text("{}\n")
+    with pytest.raises(TooFewClients):
+        federate(provisioned, silent)
+    found = inspect(provisioned, None, None)
+    assert found["messages"] == []
+    assert found["log_lines"] == {"server": 4, "clients": 0}
+    assert table(found)
 
 
 def test_the_same_for_a_person(finished):
