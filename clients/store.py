@@ -1,5 +1,6 @@
 """One client's private folder: texts, features, teacher, releases. Nobody else opens it."""
 
+import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file, save
 
 from common.arrays import Floats, Ints
 from common.files import read_json, read_lines, write_bytes, write_json, write_lines
+from common.reasons import Reason, Refused
 from common.terms import Terms
 from common.transfer import TransferSet
 
@@ -51,7 +53,13 @@ class Store:
         (root / "releases").mkdir(mode=_FOLDER)
         rows = ({"text": t, "label": int(y)} for t, y in zip(texts, labels, strict=True))
         write_lines(root / "shard.jsonl", rows, _PRIVATE)
-        about = {"client": client, "seed": seed, "config": config, "public": str(public.resolve())}
+        about = {
+            "client": client,
+            "seed": seed,
+            "config": config,
+            "public": str(public.resolve()),
+            "terms_sha256": _sha256(public / "terms.json"),
+        }
         write_json(root / "client.json", about, _PRIVATE)
         return cls(root)
 
@@ -65,8 +73,15 @@ class Store:
         return Path(self.about()["public"])
 
     def terms(self) -> Terms:
-        """What was agreed on when the store was made."""
-        return Terms.read(self.public() / "terms.json")
+        """What was agreed on when the store was made, and pinned by hash then.
+
+        Raises:
+            Refused: the shared file says something else now.
+        """
+        path = self.public() / "terms.json"
+        if _sha256(path) != self.about()["terms_sha256"]:
+            raise Refused(Reason.wrong_binding)
+        return Terms.read(path)
 
     def transfer(self) -> TransferSet:
         """The shared texts, compared with the pinned hash."""
@@ -112,3 +127,7 @@ class Store:
     def keep_release(self, server_round: int, payload: bytes) -> None:
         """Store a release, so that asking again gets the same bytes again."""
         write_bytes(self.root / "releases" / f"{server_round}.bin", payload, _PRIVATE)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"

@@ -30,6 +30,11 @@ class AuditLog:
             entry = json.loads(line)
             self._attempts[_key(entry)] = entry["attempts"]
 
+    @property
+    def head(self) -> str:
+        """The hash of the last line: who keeps it elsewhere can tell a changed last line."""
+        return self._previous
+
     def append(
         self,
         direction: Literal["up", "down"],
@@ -69,8 +74,12 @@ class AuditLog:
         self._previous = _hash(line)
 
 
-def verified(path: Path) -> list[dict[str, Any]]:
+def verified(path: Path, head: str | None = None) -> list[dict[str, Any]]:
     """All entries of a log, if its chain holds.
+
+    Args:
+        path: the log.
+        head: what :attr:`AuditLog.head` was at the end, or None if that is not known.
 
     Raises:
         CheckFailed: the first line at which it does not.
@@ -86,6 +95,8 @@ def verified(path: Path) -> list[dict[str, Any]]:
             raise CheckFailed(f"the audit chain of {path.name} is broken at line {number}")
         entries.append(entry)
         previous = _hash(line)
+    if head not in (None, previous):
+        raise CheckFailed(f"the audit chain of {path.name} is broken at line {len(entries)}")
     return entries
 
 

@@ -50,6 +50,8 @@ def unpack_question(record: RecordDict) -> tuple[Question, str, list[int]]:
     good = good and type(site) is str and isinstance(clients, list)
     if not good or not all(type(client) is int for client in clients):
         raise Refused(Reason.wrong_field)
+    if not (0 <= schema < 2**16 and 0 <= server_round < 2**32):
+        raise Refused(Reason.wrong_field)
     return Question(server_round, schema, binding), site, list(clients)
 
 

@@ -49,6 +49,7 @@ class Archive:
 
     def __init__(self, folder: Path, clients: range) -> None:
         self._folder = folder
+        (folder / "audit" / "server.jsonl").touch()  # there, even if nobody is asked anything
         self.audit = AuditLog(folder / "audit" / "server.jsonl")
         self.tallies = {client: Tally() for client in clients}
         self._released: dict[tuple[int, int], str] = {}

@@ -1,9 +1,9 @@
 """One round, seen from the server: ask, admit, weigh, combine, distil."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -111,26 +111,24 @@ class Coordinator:
         return self._terms.site
 
     def ask(self, server_round: int) -> Question:
-        """Open a round: what to ask every client."""
+        """Open a round: what the clients are to be asked."""
         layout = self._terms.layout
         self._admission = Admission(layout, server_round, set(self.clients))
         self._opened = time.monotonic()
-        question = Question(server_round, layout.schema, layout.binding)
-        for client in self.clients:
-            self._archive.audit.append(
-                "down", client, server_round, question.payload, schema=layout.schema
-            )
+        return Question(server_round, layout.schema, layout.binding)
+
+    def sent(self, question: Question, clients: Iterable[int]) -> None:
+        """Log that the question goes down to ``clients``."""
+        for client in sorted(clients):
+            self._log("down", question, client, question.payload)
             self._archive.tallies[client].bytes_down += len(question.payload)
-        return question
 
     def admit(self, question: Question, client: int, payload: bytes) -> Reason:
         """Judge one answer on its own, log the verdict, keep what is accepted."""
         verdict = self._admission.admit(client, payload)
         if verdict is Reason.accepted:
             self._archive.keep_release(question.round, client, payload)
-        self._archive.audit.append(
-            "up", client, question.round, payload, schema=question.schema, verdict=verdict
-        )
+        self._log("up", question, client, payload, verdict)
         if verdict is not Reason.accepted:
             self.exclude(client, verdict)
             return verdict
@@ -140,6 +138,11 @@ class Coordinator:
         tally.bytes_up += len(payload)
         tally.seconds += time.monotonic() - self._opened
         return verdict
+
+    def refuse(self, question: Question, client: int, payload: bytes) -> None:
+        """Log an answer that came from where this client does not live; it is not blamed."""
+        self._log("up", question, client, payload, Reason.wrong_client)
+        self.rejected += 1
 
     def exclude(self, client: int, reason: Reason) -> None:
         """Note that a client did not answer well; its earlier good answer, if any, stands."""
@@ -199,9 +202,22 @@ class Coordinator:
             "parameters": count_parameters(self.student),
             "student_sha256": fingerprint(self.student),
             "predictions_sha256": self._archive.predictions_hash(),
+            "audit_head": self._archive.audit.head,
             "seconds": self.seconds,
         }
         self._archive.keep_outcome(outcome | extra)
+
+    def _log(
+        self,
+        direction: Literal["up", "down"],
+        question: Question,
+        client: int,
+        payload: bytes,
+        verdict: Reason = Reason.accepted,
+    ) -> None:
+        self._archive.audit.append(
+            direction, client, question.round, payload, schema=question.schema, verdict=verdict
+        )
 
     def _line(self, server_round: int, answered: int, loss: float) -> dict[str, Any]:
         """One line of ``rounds.jsonl``; metrics are of the validation slice."""

@@ -26,6 +26,7 @@ from common.wire import (
 from server.coordinator import Coordinator, Progress
 
 _POLL_SECONDS = 0.05
+_CONNECT_SECONDS = 300.0
 _NO_ARRAYS = ArrayRecord()
 
 
@@ -61,6 +62,7 @@ class FederatedDistillation(Strategy):
                 raise TooFewClients("no client could train a teacher; see clients/*/log.txt")
         self._started = time.monotonic()
         self._progress("predict", 0, len(self._ready))
+        self._coordinator.sent(question, self._ready)
         return self._messages(question, PREDICT, self._ready)
 
     @override
@@ -97,10 +99,7 @@ class FederatedDistillation(Strategy):
 
     def _hello(self, grid: Grid) -> None:
         """Learn which of Flower's random node ids is which partition; the silent are left out."""
-        nodes: list[int] = []
-        while not nodes or len(nodes) != len(list(grid.get_node_ids())):
-            nodes = list(grid.get_node_ids())
-            time.sleep(2 * _POLL_SECONDS)
+        nodes = _connected(grid)
         known: dict[int, int] = {}
 
         def note(reply: Message) -> None:
@@ -170,7 +169,8 @@ class FederatedDistillation(Strategy):
             self._exclude(asked, refusal.reason)
             return
         self.envelope_bytes += framed_size(reply.content) - sum(map(len, named.values()))
-        self._exclude(named.keys() - asked, Reason.wrong_client)
+        for client in named.keys() - asked:
+            self._coordinator.refuse(question, client, named[client])
         self._exclude(asked - named.keys(), Reason.client_error)
         for client in asked & named.keys():
             self._coordinator.admit(question, client, named[client])
@@ -187,6 +187,18 @@ class FederatedDistillation(Strategy):
         """The logical clients that live on a node."""
         mine = [partition for partition, other in self._nodes.items() if other == node]
         return {c for c in self._coordinator.clients if c % self._partitions in mine}
+
+
+def _connected(grid: Grid) -> list[int]:
+    """The nodes, once there are some and no more come."""
+    nodes: list[int] = []
+    end = time.monotonic() + _CONNECT_SECONDS
+    while time.monotonic() < end:
+        before, nodes = nodes, list(grid.get_node_ids())
+        if nodes and len(nodes) == len(before):
+            break
+        time.sleep(2 * _POLL_SECONDS)
+    return nodes
 
 
 def _quietly(note: Callable[[Message], None], reply: Message) -> None:

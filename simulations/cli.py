@@ -127,7 +127,7 @@ def list_(
 @data.command("list")
 def data_list(as_json: AsJson = False) -> None:
     """List the data sets and whether they are in the cache."""
-    from simulations.archive import datasets
+    from simulations.data import datasets
 
     rows = [{"kind": k, "manual": m, "cached": c} for k, m, c in datasets()]
     _show(
@@ -148,7 +148,7 @@ def data_fetch(
     ] = None,
 ) -> None:
     """Fetch a data set into the cache and check its hash."""
-    from simulations.archive import fetch
+    from simulations.data import fetch
 
     typer.echo(fetch(name, source))
 
@@ -158,7 +158,7 @@ def data_describe(
     name: Annotated[str, typer.Argument(help="a data set, e.g. vader")], as_json: AsJson = False
 ) -> None:
     """Show rows, classes, source, licence and known faults of a data set."""
-    from simulations.archive import describe
+    from simulations.data import describe
 
     _show(describe(name), lambda d: [f"{key:18}{value}" for key, value in d.items()], as_json)
 
@@ -166,7 +166,7 @@ def data_describe(
 @data.command("clear")
 def data_clear() -> None:
     """Empty our caches: data sets and features of texts."""
-    from simulations.archive import clear
+    from simulations.data import clear
 
     typer.echo(f"freed {clear() / 1e6:.1f} MB")
 

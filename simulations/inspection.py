@@ -7,6 +7,7 @@ import numpy as np
 
 from common.audit import released, verified
 from common.failures import CheckFailed, ConfigError, FolderError
+from common.files import read_json
 from common.messages import sha256
 from common.quantise import to_probs
 from common.reasons import Reason, Refused
@@ -28,7 +29,7 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
     """
     try:
         terms = Terms.read(folder / "terms.json")
-        server = verified(folder / "audit" / "server.jsonl")
+        server = verified(folder / "audit" / "server.jsonl", _head(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(f"{folder} is not a run folder; give the folder of a run") from error
     clients = [e for p in sorted((folder / "audit").glob("client-*.jsonl")) for e in verified(p)]
@@ -52,6 +53,12 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
         "fields": _fields(terms),
         "messages": chosen,
     }
+
+
+def _head(folder: Path) -> str | None:
+    """The end of the server's log as the server kept it, if the run has come that far."""
+    path = folder / "checkpoint" / "server.json"
+    return str(read_json(path)["audit_head"]) if path.exists() else None
 
 
 def table(found: dict[str, Any]) -> list[str]:

@@ -65,6 +65,8 @@ class _Clients:
 
         answers: list[Answer] = []
 
+        self._coordinator.sent(question, self._ready)
+
         def ask(client: Client) -> None:
             answers.append(client.answer(question))
 

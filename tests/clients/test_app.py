@@ -10,7 +10,7 @@ from clients.store import Store
 from common.audit import verified
 from common.files import read_lines, write_lines
 from common.messages import Question
-from common.reasons import Reason
+from common.reasons import Reason, Refused
 from common.sites import forget
 from common.terms import Terms
 from common.wire import (
@@ -167,12 +167,31 @@ def test_an_interrupt_is_not_swallowed(provisioned):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"binding": bytes(32)}, {"round": 2}, {"schema": 2}, {"schema": -1}, {"round": -1}]
+    "changes", [{"schema": -1}, {"round": -1}, {"schema": 2**16}, {"round": 2**32}]
 )
+def test_a_question_that_is_none_is_refused_whole(site, changes):
+    site.prepare([0])
+    with pytest.raises(Refused, match="wrong_field"):
+        site.ask(PREDICT, [0], **changes)
+
+
+@pytest.mark.parametrize("changes", [{"binding": bytes(32)}, {"round": 2}, {"schema": 2}])
 def test_no_client_answers_what_was_not_agreed_on(site, changes):
     site.prepare([0, 1])
     reply = site.ask(PREDICT, [0, 1], **changes)
     assert unpack_answers(reply, changes.get("round", 1)) == {}
+
+
+def test_terms_that_were_changed_after_the_store_was_made_are_not_accepted(site):
+    """Not even if everything in them agrees with itself: the client pinned the old ones."""
+    site.prepare([0])
+    path = site.folder / "terms.json"
+    was = path.read_text()
+    path.write_text(was.replace('"disclosed": [', '"disclosed": ["num_examples", '))
+    assert path.read_text() != was
+    assert site.answers([0]) == {}
+    path.write_text(was)
+    assert list(site.answers([0])) == ["0"]
 
 
 def test_changed_texts_are_not_answered(site):

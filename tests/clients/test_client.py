@@ -167,4 +167,4 @@ def test_a_client_knows_its_own_seed_only(store, tiny):
     about = (store.root / "client.json").read_text()
     assert f'"seed": {tiny.seed},' not in about
     assert store.about()["seed"] != Store(store.root.parent / "1").about()["seed"]
-    assert set(store.about()) == {"client", "seed", "config", "public"}
+    assert set(store.about()) == {"client", "seed", "config", "public", "terms_sha256"}

@@ -142,7 +142,7 @@ def test_loading_leaves_the_table_as_it_was():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"copys": 2}, ["[page]", "'copys'", "did you mean 'copies'"]),
+        ({"copiess": 2}, ["[page]", "'copiess'", "did you mean 'copies'"]),
         ({"zzzz": 2}, ["'zzzz'", "write one of", "copies, glossy, paper, shapes, title"]),
         ({"copies": 0}, ["page.copies", "at least 1", "got 0"]),
         ({"copies": 1.5}, ["page.copies", "integer", "got 1.5"]),
@@ -197,8 +197,8 @@ def test_classes_inside_functions_are_not_members():
 
 
 def test_unknown_names_have_a_hint_where_one_is_near():
-    assert unknown("loss", "transprot", ["kl", "transport"]) == (
-        "unknown loss 'transprot'; did you mean 'transport'?"
+    assert unknown("loss", "transportt", ["kl", "transport"]) == (
+        "unknown loss 'transportt'; did you mean 'transport'?"
     )
     assert unknown("loss", "zzz", ["transport", "kl"]) == (
         "unknown loss 'zzz'; write one of: kl, transport"

