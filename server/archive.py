@@ -1,6 +1,7 @@
 """What the server writes into the run folder: releases, audit log, rounds, student."""
 
 import csv
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from common.audit import AuditLog
 from common.configure import load
 from common.failures import FolderError
 from common.files import read_json, write_bytes, write_json, write_text
-from common.messages import sha256
 from common.reasons import Reason
 from common.terms import Terms
 from server.students import Student
@@ -52,14 +52,14 @@ class Archive:
         (folder / "audit" / "server.jsonl").touch()  # there, even if nobody is asked anything
         self.audit = AuditLog(folder / "audit" / "server.jsonl")
         self.tallies = {client: Tally() for client in clients}
-        self._released: dict[tuple[int, int], str] = {}
+        self._released: set[tuple[int, int]] = set()
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
         """Keep an accepted byte string exactly as it crossed."""
         home = self._folder / "releases" / str(server_round)
         home.mkdir(parents=True, exist_ok=True)
         write_bytes(home / f"{client}.bin", payload)
-        self._released[server_round, client] = sha256(payload)
+        self._released.add((server_round, client))
 
     def keep_round(self, line: dict[str, Any]) -> None:
         """Append one line to ``rounds.jsonl``."""
@@ -100,8 +100,12 @@ class Archive:
         write_text(home / "README.md", card)
 
     def predictions_hash(self) -> str:
-        """SHA-256 over the hashes of all payloads, sorted by (round, client)."""
-        return sha256("".join(h for _, h in sorted(self._released.items())).encode())
+        """SHA-256 over the bytes of all payloads, sorted by (round, client)."""
+        digest = hashlib.sha256()
+        for server_round, client in sorted(self._released):
+            path = self._folder / "releases" / str(server_round) / f"{client}.bin"
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def keep_outcome(self, outcome: dict[str, Any]) -> None:
         """Write what the observer needs to know of the server: last, so its presence is proof."""

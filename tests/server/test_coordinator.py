@@ -94,8 +94,8 @@ def test_a_round_leaves_everything_behind(server, answers):
 
 def test_the_hash_of_the_predictions_is_over_payloads_by_round_and_client(server, answers):
     server.admit(reversed(list(answers.items())))
-    each = [hashlib.sha256(answers[client]).hexdigest() for client in range(4)]
-    assert server.learn()[1] == hashlib.sha256("".join(each).encode()).hexdigest()
+    every_byte = b"".join(answers[client] for client in range(4))
+    assert server.learn()[1] == hashlib.sha256(every_byte).hexdigest()
 
 
 def test_the_order_of_arrival_does_not_matter(fresh, answers):

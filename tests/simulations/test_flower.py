@@ -83,11 +83,8 @@ def _is_worker(process: psutil.Process) -> bool:
     return "ClientAppActor" in " ".join(process.info["cmdline"] or [])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_training_ends_everything(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    folder, before = tmp_path / "run", sessions()
+def _training(folder: Path) -> "subprocess.Popen[str]":
+    """The command, in the middle of teacher training."""
     call = [sys.executable, "-c", "from simulations.cli import main; main()", "run", "synthetic"]
     call += ["--set", "clients.teacher.min_steps = 50000000", "--out", str(folder)]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -95,6 +92,15 @@ def test_a_signal_in_the_middle_of_training_ends_everything(
     while not list(folder.glob("clients/*/features.npy")) and time.monotonic() < end:
         time.sleep(0.2)
     time.sleep(2)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_training_ends_everything(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder, before = tmp_path / "run", sessions()
+    process = _training(folder)
     started = time.monotonic()
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -102,6 +108,20 @@ def test_a_signal_in_the_middle_of_training_ends_everything(
     assert time.monotonic() - started < 10
     assert (out, len(err.splitlines())) == ("", 1)
     assert summary_of(folder)["status"] == "interrupted"
+    assert relatives(folder) == []
+    assert sessions() <= before
+
+
+@pytest.mark.slow
+def test_a_killed_command_takes_everything_with_it(tmp_path: Path) -> None:
+    """SIGKILL cannot be caught; the parts notice that who started them is gone."""
+    folder, before = tmp_path / "run", sessions()
+    process = _training(folder)
+    process.kill()
+    process.communicate(timeout=60)
+    end = time.monotonic() + 20
+    while (relatives(folder) or not sessions() <= before) and time.monotonic() < end:
+        time.sleep(0.5)
     assert relatives(folder) == []
     assert sessions() <= before
 
