@@ -58,6 +58,12 @@ KEYS = (
 )
 SHORT = ("accuracy", "macro-F1", "SD", "W1", "ECE", "T", "SD at T")
 
+# What the arms vary is fixed in the run that they are compared with.
+FIXED = (
+    "bounds = true; num_rounds = 1; server.loss = 'transport'",
+    "server.weighting = 'knot'; server.aggregator = 'keep_all'",
+)
+
 Arm = tuple[Weighting, Aggregator, DistillationLoss]
 ARMS: dict[str, Arm] = {
     "uniform, KL to the mean": (Uniform(), Mean(), Kl()),
@@ -83,7 +89,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows: dict[str, list[dict[str, Any]]] = {}
     for seed in map(int, words.seeds.split(",")):
-        experiment = read(words.experiment, [*words.overrides, "bounds = true"], seed)
+        experiment = read(words.experiment, [*words.overrides, *FIXED], seed)
         for name, metrics in one_seed(experiment).items():
             rows.setdefault(name, []).append(metrics)
         print(f"seed {seed} done", file=sys.stderr)
@@ -142,7 +148,8 @@ def arm(experiment: Experiment, folder: Path, name: str) -> dict[str, Any]:
 
 def _permuted(geometry: LabelGeometry) -> LabelGeometry:
     """The control: the same coordinates, dealt to the labels in another order."""
-    order = np.array([2, 0, 4, 1, 3])[: len(geometry)]
+    size = len(geometry)
+    order = np.concatenate([np.arange(size)[1::2], np.arange(size)[::2]])[::-1]
     return LabelGeometry(
         geometry.names, geometry.points[order], geometry.cost[np.ix_(order, order)]
     )

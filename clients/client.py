@@ -73,20 +73,28 @@ class Client:
         Raises:
             Refused: the server means another run, transfer set, class order or layout.
         """
-        layout, asked = self._terms.layout, question.payload
-        self._audit.append("down", self.id, question.round, asked, schema=question.schema)
-        if question.binding != layout.binding:
-            raise Refused(Reason.wrong_binding)
-        if question.schema != PREDICTIONS:
-            raise Refused(Reason.wrong_field)
-        if not 1 <= question.round <= self._terms.num_rounds:
-            raise Refused(Reason.wrong_round)
+        layout, asked, verdict = self._terms.layout, question.payload, self._judge(question)
+        self._audit.append(
+            "down", self.id, question.round, asked, schema=question.schema, verdict=verdict
+        )
+        if verdict is not Reason.accepted:
+            raise Refused(verdict)
         payload = self._store.release(question.round)
         if payload is None:
             payload = encode(self._record(question.round), layout)
             self._store.keep_release(question.round, payload)
         self._audit.append("up", self.id, question.round, payload, schema=layout.schema)
         return Answer(self.id, payload)
+
+    def _judge(self, question: Question) -> Reason:
+        """Whether the server means what this client agreed to."""
+        if question.binding != self._terms.layout.binding:
+            return Reason.wrong_binding
+        if question.schema != PREDICTIONS:
+            return Reason.wrong_field
+        if not 1 <= question.round <= self._terms.num_rounds:
+            return Reason.wrong_round
+        return Reason.accepted
 
     def _record(self, server_round: int) -> Record:
         layout = self._terms.layout

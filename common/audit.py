@@ -1,4 +1,4 @@
-"""A chained log of every message: append-only JSON lines, each with the hash of the last.
+"""A chained log of every question and answer: JSON lines, each with the hash of the last.
 
 Whoever changes, drops or reorders a line breaks the chain from there on. The two sides'
 logs agree as sets of (round, client, sha256) of released messages; a re-send of the same

@@ -1,11 +1,31 @@
 """Files that are either whole or not there: write beside, flush, rename."""
 
+import contextlib
+import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from common.failures import FolderError
+
+
+@contextlib.contextmanager
+def full_disk_is_a_failure() -> Iterator[None]:
+    """Turn "no space left" of whatever is written inside into one line for a person.
+
+    Raises:
+        FolderError: the disk, or the user's share of it, is full or cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        why = os.strerror(error.errno).lower()
+        raise FolderError(f"cannot write ({why}); free some space or give another --out") from error
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:

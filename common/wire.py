@@ -120,9 +120,9 @@ def client_id(name: str) -> int:
     return int(name)
 
 
-def framed_size(record: RecordDict) -> int:
-    """Bytes of a reply as Flower serialises it, payloads included."""
-    return int(recorddict_to_proto(record).ByteSize())
+def framed(record: RecordDict) -> bytes:
+    """A reply as Flower serialises it, payloads included; the same bytes for the same reply."""
+    return bytes(recorddict_to_proto(record).SerializeToString(deterministic=True))
 
 
 def _only(record: RecordDict, name: str, kind: type) -> Any:

@@ -38,8 +38,12 @@ def main(grid: Grid, context: Context) -> None:
             words += [f"--{option}", str(context.run_config[option])]
     folder = Path(_simulator("provision", *words).splitlines()[-1])
     keep_out(folder)
-    serve(grid, folder, lambda phase, done, total: None)
-    _simulator("observe", str(folder))
+    try:
+        serve(grid, folder, lambda phase, done, total: None)
+        _simulator("observe", str(folder))
+    except BaseException:
+        _simulator("abandon", str(folder))
+        raise
 
 
 def serve(grid: Grid, folder: Path, progress: Progress) -> None:

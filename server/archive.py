@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,33 @@ tensors, `config.json` the encoder, the labels and the recipe.
 """
 
 
+STATUSES = ("answered", "lost", "quarantined")
+
+
 @dataclass
 class Tally:
-    """What happened to one client over the run."""
+    """What happened to one client over the run.
+
+    Attributes:
+        status: of its last round.
+        reason: of that status.
+        ever: every status it has had; distinct clients are counted by it.
+        bytes_up: of all its accepted payloads.
+        bytes_down: of all questions to it.
+        seconds: from the questions to its accepted answers, others' turns included.
+    """
 
     status: str = "lost"
     reason: str = Reason.timeout.name
+    ever: set[str] = field(default_factory=set)
     bytes_up: int = 0
     bytes_down: int = 0
     seconds: float = 0.0
+
+    def note(self, status: str, reason: Reason) -> None:
+        """Set the status of this round."""
+        self.status, self.reason = status, reason.name
+        self.ever.add(status)
 
 
 class Archive:

@@ -21,7 +21,7 @@ from common.terms import Terms
 from server.admission import Admission
 from server.aggregators import Aggregator
 from server.aggregators.keep_all import KeepAll
-from server.archive import Archive
+from server.archive import STATUSES, Archive
 from server.distil import Schedule, distil, predict
 from server.losses import DistillationLoss
 from server.losses.transport import Transport
@@ -119,6 +119,7 @@ class Coordinator:
 
     def sent(self, question: Question, clients: Iterable[int]) -> None:
         """Log that the question goes down to ``clients``."""
+        self._asked = time.monotonic()
         for client in sorted(clients):
             self._log("down", question, client, question.payload)
             self._archive.tallies[client].bytes_down += len(question.payload)
@@ -134,24 +135,30 @@ class Coordinator:
             return verdict
         self.accepted += 1
         tally = self._archive.tallies[client]
-        tally.status, tally.reason = "answered", Reason.accepted.name
+        tally.note("answered", verdict)
         tally.bytes_up += len(payload)
-        tally.seconds += time.monotonic() - self._opened
+        tally.seconds += time.monotonic() - self._asked
         return verdict
 
-    def refuse(self, question: Question, client: int, payload: bytes) -> None:
-        """Log an answer that came from where this client does not live; it is not blamed."""
-        self._log("up", question, client, payload, Reason.wrong_client)
-        self.rejected += 1
+    def refuse(self, question: Question, client: int, payload: bytes, reason: Reason) -> None:
+        """Log what never came before the gate: a stray answer, or a reply that is none.
+
+        A stray answer (``wrong_client``) says nothing about the client whose id it bears,
+        who is not blamed.
+        """
+        self._log("up", question, client, payload, reason)
+        if reason is Reason.wrong_client:
+            self.rejected += 1
+        else:
+            self.exclude(client, reason)
 
     def exclude(self, client: int, reason: Reason) -> None:
-        """Note that a client did not answer well; its earlier good answer, if any, stands."""
+        """Note that a client did not answer well; its good answer of this round, if any, stands."""
         rejected = reason not in (Reason.timeout, Reason.crashed, Reason.client_error)
         self.rejected += rejected
-        if client not in self.clients or client in self._admission.admitted:
-            return
-        tally = self._archive.tallies[client]
-        tally.status, tally.reason = "quarantined" if rejected else "lost", reason.name
+        if client in self.clients and client not in self._admission.admitted:
+            status = "quarantined" if rejected else "lost"
+            self._archive.tallies[client].note(status, reason)
 
     def learn(self, question: Question) -> None:
         """Distil what was admitted into the student; the order of arrival does not matter.
@@ -192,9 +199,9 @@ class Coordinator:
         outcome = {
             "clients": {
                 "asked": len(tallies),
-                **{s: sum(t.status == s for t in tallies) for s in ("answered", "lost")},
-                "quarantined": sum(t.status == "quarantined" for t in tallies),
+                **{s: sum(s in t.ever for t in tallies) for s in STATUSES},
             },
+            "senders": sum(t.bytes_up > 0 for t in tallies),
             "bytes_up": sum(t.bytes_up for t in tallies),
             "bytes_down": sum(t.bytes_down for t in tallies),
             "messages": self.accepted,

@@ -8,7 +8,6 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
 
-from common.failures import TooFewClients
 from common.messages import Question
 from common.reasons import Reason, Refused
 from common.wire import (
@@ -17,7 +16,7 @@ from common.wire import (
     PREDICT,
     TEACHER,
     client_id,
-    framed_size,
+    framed,
     pack_question,
     unpack_answers,
     unpack_hello,
@@ -58,8 +57,6 @@ class FederatedDistillation(Strategy):
             everybody = set(self._coordinator.clients)
             encoded = self._phase(grid, "encode", ENCODE, question, everybody)
             self._ready = self._phase(grid, "teachers", TEACHER, question, encoded)
-            if not self._ready:
-                raise TooFewClients("no client could train a teacher; see clients/*/log.txt")
         self._started = time.monotonic()
         self._progress("predict", 0, len(self._ready))
         self._coordinator.sent(question, self._ready)
@@ -110,8 +107,6 @@ class FederatedDistillation(Strategy):
         self._exchange(grid, [Message(empty, n, HELLO, ttl=self._timeout) for n in nodes], note)
         self._partitions = len(nodes)
         self._nodes = {p: node for p, node in sorted(known.items()) if 0 <= p < len(nodes)}
-        if not self._nodes:
-            raise TooFewClients(f"none of {len(nodes)} nodes said hello; see logs/")
 
     def _phase(
         self, grid: Grid, name: str, kind: str, question: Question, clients: set[int]
@@ -166,11 +161,13 @@ class FederatedDistillation(Strategy):
             answers = unpack_answers(reply.content, question.round)
             named = {client_id(name): payload for name, payload in answers.items()}
         except Refused as refusal:
-            self._exclude(asked, refusal.reason)
+            whole = framed(reply.content)
+            for client in asked:
+                self._coordinator.refuse(question, client, whole, refusal.reason)
             return
-        self.envelope_bytes += framed_size(reply.content) - sum(map(len, named.values()))
+        self.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
         for client in named.keys() - asked:
-            self._coordinator.refuse(question, client, named[client])
+            self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
         self._exclude(asked - named.keys(), Reason.client_error)
         for client in asked & named.keys():
             self._coordinator.admit(question, client, named[client])

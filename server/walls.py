@@ -10,22 +10,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from common.places import cache_root
+
 _EVENTS = ("open", "os.listdir", "os.scandir", "os.chdir", "shutil.copyfile")
 
 
 def keep_out(folder: Path) -> None:
-    """Make this process refuse to open the stores, the split and the experiment's seed.
+    """Make this process refuse to open stores, split, data sets, test features, the seed.
 
     Args:
         folder: the run folder.
 
     The hook stays for the life of the process. What is refused raises PermissionError.
     """
-    closed = [str(folder.resolve() / name) for name in ("clients", "split.json", "experiment.toml")]
+    private = [folder / name for name in ("clients", "split.json", "experiment.toml")]
+    private += [cache_root() / name for name in ("data", "sites", "observer")]
+    closed = [os.path.realpath(path) for path in private]
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in _EVENTS and args and isinstance(args[0], str | bytes | os.PathLike):
-            path = os.path.abspath(os.fsdecode(args[0]))
+            path = os.path.realpath(os.fsdecode(args[0]))
             if any(path == wall or path.startswith(wall + os.sep) for wall in closed):
                 raise PermissionError("the server's process may not open what is private")
 

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from common.failures import Failure
+from common.files import full_disk_is_a_failure
 from simulations.events import Reporter
 
 
@@ -27,7 +28,8 @@ def main() -> int:
     if words.leash:
         _follow_parent()
     try:
-        PARTS[words.part](words, reporter)
+        with full_disk_is_a_failure():
+            PARTS[words.part](words, reporter)
     except Failure as failure:
         reporter.failure(failure.exit_code, str(failure))
         print(f"fedknot: {failure}", file=sys.stderr)
@@ -63,6 +65,8 @@ def _follow_parent() -> None:
 def _provision(words: argparse.Namespace, reporter: Reporter) -> None:
     import torch
 
+    from common.files import write_json
+    from simulations.clock import Clock
     from simulations.experiment import read, to_toml
     from simulations.folder import create, keep_call
     from simulations.provision import provision
@@ -74,8 +78,13 @@ def _provision(words: argparse.Namespace, reporter: Reporter) -> None:
     experiment = read(words.experiment, [words.set])
     folder = create(words.out, words.experiment, experiment.seed)
     (folder / "experiment.toml").write_text(to_toml(experiment))
-    keep_call(folder, experiment=words.experiment, backend="flwr run", started=time.time())
-    provision(experiment, folder, reporter.progress)
+    name = Path(words.experiment).stem
+    keep_call(folder, experiment=name, backend="flwr run", started=time.time())
+    clock = Clock(reporter.progress)
+    provision(experiment, folder, clock)
+    # Nobody outside watches the workers' memory there.
+    outside = {"seconds": clock.seconds(), "worker_peak_mb": None}
+    write_json(folder / "checkpoint" / "outside.json", outside)
     print(folder)
 
 
@@ -83,7 +92,7 @@ def _cluster(words: argparse.Namespace, reporter: Reporter) -> None:
     from simulations.cluster import host
 
     del reporter
-    host(words.folder, words.session)
+    host(words.folder, words.session, words.clients)
 
 
 def _serve(words: argparse.Namespace, reporter: Reporter) -> None:
@@ -101,7 +110,21 @@ def _observe(words: argparse.Namespace, reporter: Reporter) -> None:
     observe(words.folder, reporter.progress)
 
 
-PARTS = {"provision": _provision, "cluster": _cluster, "serve": _serve, "observe": _observe}
+def _abandon(words: argparse.Namespace, reporter: Reporter) -> None:
+    from simulations.experiment import read
+    from simulations.runner import abandon
+
+    del reporter
+    abandon(read(str(words.folder / "experiment.toml")), words.folder, "failed")
+
+
+PARTS = {
+    "provision": _provision,
+    "cluster": _cluster,
+    "serve": _serve,
+    "observe": _observe,
+    "abandon": _abandon,
+}
 
 if __name__ == "__main__":
     raise SystemExit(main())

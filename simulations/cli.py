@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import click
 import typer
 
 from common.failures import ConfigError, Failure
+from common.files import full_disk_is_a_failure
 
 app = typer.Typer(
     name="fedknot",
@@ -19,11 +20,10 @@ app = typer.Typer(
     no_args_is_help=True,
     suggest_commands=False,  # click itself makes suggestions
     add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data = typer.Typer(help="Data sets and caches.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(help="Data sets and caches.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 Experiment = Annotated[str, typer.Argument(help="a shipped name or a TOML file")]
@@ -56,15 +56,19 @@ def run_(  # noqa: PLR0913 - one parameter per option of the command
     """Run one experiment: provision, federate, observe; a report at the end."""
     from simulations.experiment import read
     from simulations.folder import summary_of
-    from simulations.runner import execute
+    from simulations.runner import Backend, execute
     from simulations.screen import bars
     from simulations.summary import lines
 
-    chosen = _backend(backend)
     made = read(experiment, overrides, seed)
     with bars(quiet or as_json) as progress:
         folder = execute(
-            made, experiment, out=out, backend=chosen, address=ray_address, progress=progress
+            made,
+            experiment,
+            out=out,
+            backend=cast(Backend, backend),
+            address=ray_address,
+            progress=progress,
         )
     summary = summary_of(folder)
     if as_json:
@@ -184,7 +188,11 @@ def main() -> None:
 
 def _call() -> int:
     try:
-        code = app(standalone_mode=False)
+        with full_disk_is_a_failure():
+            code = app(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as bare:
+        print(bare.format_message(), file=sys.stderr)
+        return ConfigError.exit_code
     except (click.ClickException, Failure) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         kind = error.exit_code if isinstance(error, Failure) else ConfigError.exit_code
@@ -201,12 +209,6 @@ def _call() -> int:
 def _terminate(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise Terminated
-
-
-def _backend(name: str) -> Any:
-    if name == "auto":
-        return "inline" if sys.platform == "win32" else "ray"
-    return name
 
 
 def _show(made: dict[str, Any], table: Callable[[dict[str, Any]], list[str]], bare: bool) -> None:

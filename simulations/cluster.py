@@ -13,7 +13,7 @@ import ray
 _OBJECT_STORE_BYTES = 300_000_000
 
 
-def host(folder: Path, session: Path) -> None:
+def host(folder: Path, session: Path, most: int) -> None:
     """Start Ray, write its address to standard output, end it when standard input closes.
 
     Whoever started this process, however it dies, closes that pipe by dying.
@@ -22,10 +22,11 @@ def host(folder: Path, session: Path) -> None:
         folder: the run folder; what Ray itself logged is copied to its ``logs/ray/``.
         session: Ray's session folder; it holds what workers print, so it is private and
             removed. Its path is short, because Ray puts sockets into it.
+        most: no more workers than this, for none would be idle only to take memory.
     """
     try:
         started: Any = ray.init(
-            num_cpus=os.cpu_count(),
+            num_cpus=min(_processors(), most),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -40,9 +41,19 @@ def host(folder: Path, session: Path) -> None:
         shutil.rmtree(session, ignore_errors=True)
 
 
+def _processors() -> int:
+    """Those that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _keep_logs(session: Path, home: Path) -> None:
-    """Copy what Ray's own services logged; never the workers' output, which is the clients'."""
+    """Copy what Ray's own services logged; never what workers print, which is the clients'.
+
+    A worker's first words go to the raylet's files, so those are not kept either.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    for kind in ("gcs_server", "raylet", "monitor"):
+    for kind in ("gcs_server", "monitor", "dashboard"):
         for path in session.glob(f"session_2*/logs/{kind}.*"):
             shutil.copyfile(path, home / path.name)

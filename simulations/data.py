@@ -12,6 +12,9 @@ from common.places import cache_root
 from simulations import prepared
 from simulations.datasets import Corpus, Dataset
 
+FEATURES = ("features", "observer")
+"""Where features lie: of public texts, and of the test texts that only the observer reads."""
+
 
 def fetch(name: str, source: Path | None = None) -> Path:
     """Put a data set into the cache.
@@ -69,12 +72,13 @@ def clear() -> int:
         The bytes that were freed.
     """
     files = [path for kind in kinds(Dataset) for path in prepared.files_of(kind)]
-    files += (cache_root() / "features").glob("*.npy")
+    files += [path for name in FEATURES for path in (cache_root() / name).glob("*.npy")]
     freed = sum(path.stat().st_size for path in files)
     for path in files:
         path.unlink()
     homes = [cache_root() / "data" / kind for kind in kinds(Dataset)]
-    for folder in (*homes, cache_root() / "data", cache_root() / "features"):
+    homes += [cache_root() / name for name in ("data", *FEATURES)]
+    for folder in homes:
         _drop_if_empty(folder)
     return freed
 

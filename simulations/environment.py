@@ -19,6 +19,9 @@ PACKAGES = (
     "pydantic",
 )
 
+MAX_NODES = 32
+"""With more clients than this a node looks after several: Flower slows down with the square."""
+
 # Nothing of ours or below us phones home, and one thread a process keeps the bits.
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -55,9 +58,12 @@ def _version(name: str) -> str | None:
 
 
 def _revision() -> str | None:
-    call = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    home = Path(__file__).resolve().parents[1]
+    call = ["git", "-C", str(home), "rev-parse", "--show-toplevel", "HEAD"]
     try:
         done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    top, _, revision = done.stdout.strip().partition("\n")
+    # A copy of the package inside somebody else's repository has no revision of ours.
+    return revision if done.returncode == 0 and Path(top) == home else None

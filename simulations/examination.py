@@ -82,12 +82,14 @@ def open_examination(
     if read_json(folder / "split.json")["test"] != parts.test.tolist():
         raise DataError("the data set has changed since this run was provisioned; run it anew")
     encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
-    shelf = cache_dir() / "features"
+    # The test texts' features have a folder of their own, closed to the server's process.
+    shelf, own = cache_dir() / "features", cache_dir() / "observer"
+    own.mkdir(mode=0o700, exist_ok=True)
     public = [row["text"] for row in read_lines(folder / "validation.jsonl")]
     texts = [corpus.texts[row] for row in parts.test]
     return Examination(
         geometry=terms.geometry,
-        features=encode_cached(encoder, texts, shelf, lambda d, n: progress("evaluate", d, n)),
+        features=encode_cached(encoder, texts, own, lambda d, n: progress("evaluate", d, n)),
         labels=corpus.labels[parts.test],
         gold=None if corpus.gold is None else corpus.gold[parts.test],
         slice_features=encode_cached(encoder, public, shelf),

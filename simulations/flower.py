@@ -14,10 +14,9 @@ from flwr.simulation import run_simulation
 
 from server.app import serve
 from server.walls import keep_out
+from simulations.environment import MAX_NODES
 from simulations.events import Progress
 from simulations.node import RemoteClientApp
-
-MAX_NODES = 32
 
 # Ray restarts a dead actor and runs its task again; Flower alone would keep handing
 # messages to the corpse. Clients are idempotent by (run, round, client).
@@ -39,7 +38,11 @@ def launch(folder: Path, address: str, num_clients: int, progress: Progress) -> 
         server_app=app,
         client_app=RemoteClientApp(),
         num_supernodes=min(num_clients, MAX_NODES),
-        backend_config={"client_resources": dict(_HEALING), "init_args": {"address": address}},
+        backend_config={
+            "client_resources": dict(_HEALING),
+            # What workers print is the clients'; Flower would have it sent to this process.
+            "init_args": {"address": address, "log_to_driver": False},
+        },
     )
     _assert_apart()
 

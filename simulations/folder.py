@@ -23,9 +23,14 @@ def create(out: Path | None, experiment: str, seed: int) -> Path:
     try:
         if folder.is_dir() and any(folder.iterdir()):
             raise FolderError(f"{folder} exists and is not empty; give another --out")
-        for part in ("", "audit", "checkpoint", "logs", "releases", "clients"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / "clients").chmod(0o700)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoint").mkdir()  # of two that come at once, one gets the folder
+        for part in ("audit", "logs", "releases", "clients"):
+            (folder / part).mkdir()
+        for private in (folder, folder / "clients"):
+            private.chmod(0o700)
+    except FileExistsError as error:
+        raise FolderError(f"{folder} is in use; give another --out") from error
     except OSError as error:
         why = (error.strerror or "cannot be made").lower()
         raise FolderError(

@@ -48,16 +48,11 @@ def observe(folder: Path, progress: Progress) -> None:
     write_json(folder / "environment.json", describe())
     call, table = read_call(folder), None if bounds is None else bounds.table()
     summary = complete(folder, experiment, metrics, table, call)
-    _time(summary, started, call)
-    write_report(folder, summary)
-    _time(summary, started, call)  # with the report, which takes a second of its own
-    write_json(folder / "summary.json", summary)
-    progress("evaluate", 1, 1)
-
-
-def _time(summary: dict[str, Any], started: float, call: dict[str, Any]) -> None:
     summary["seconds"]["evaluate"] = round(time.monotonic() - started, 3)
     summary["seconds"]["total"] = round(time.time() - call["started"], 3)
+    write_report(folder, summary)
+    write_json(folder / "summary.json", summary)
+    progress("evaluate", 1, 1)
 
 
 def _pictures(

@@ -50,7 +50,7 @@ class Part:
                 text=True,
             )
         os.close(writer)
-        self._reader = reader
+        self._reader, self._watched = reader, False
         self._family: set[psutil.Process] = set()
 
     @property
@@ -66,6 +66,7 @@ class Part:
             Failure: the one it ended with; of kind 1 if it crashed.
         """
         failure: Failure | None = None
+        self._watched = True
         for event in events(self._reader):
             if "failure" in event:
                 failure = KINDS.get(event["exit_code"], Failure)(event["failure"])
@@ -100,6 +101,8 @@ class Part:
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+        if not self._watched:
+            os.close(self._reader)
 
 
 def _end(family: set[psutil.Process], grace_seconds: float) -> None:

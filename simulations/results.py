@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common import configure
 from common.arrays import Floats
 from common.encoders import Encoder
+from common.failures import FolderError
 from common.files import read_json, read_lines
 from server.archive import open_student
 from server.distil import predict
@@ -64,7 +65,7 @@ def run(
     experiment: str = "quickstart",
     *,
     seed: int | None = None,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     out: str | Path | None = None,
     backend: Backend = "ray",
 ) -> Result:
@@ -75,9 +76,10 @@ def run(
         seed: wins over the file and ``overrides``.
         overrides: TOML assignments such as ``"data.num_clients = 8"``.
         out: the run folder; by default ``runs/<experiment>-<seed>-<time>``.
-        backend: "ray" or "inline"; the same bits.
+        backend: "ray" or "inline", with the same bits; "auto" for what can run here.
     """
-    made = read(experiment, list(overrides), seed)
+    listed = [overrides] if isinstance(overrides, str) else list(overrides)
+    made = read(experiment, listed, seed)
     where = None if out is None else Path(out)
     folder = execute(made, experiment, out=where, backend=backend, address=None, progress=silent)
     return Result(folder)
@@ -90,5 +92,6 @@ def load(folder: str | Path) -> Result:
         FolderError: it is not a finished run.
     """
     result = Result(Path(folder))
-    summary_of(result.folder)
+    if (status := result.summary["status"]) != "complete":
+        raise FolderError(f"{folder} holds a run that is {status}; there is no student in it")
     return result

@@ -9,20 +9,22 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 
-from common.failures import ConfigError, Failure
-from common.files import read_json, write_json, write_text
-from simulations.environment import LOOPBACK
+from common.failures import ConfigError, Failure, FolderError
+from common.files import full_disk_is_a_failure, read_json, write_json, write_text
+from common.sites import forget
+from simulations.clock import Clock
+from simulations.environment import LOOPBACK, MAX_NODES
 from simulations.events import Progress
 from simulations.experiment import Experiment, to_toml
 from simulations.folder import create, keep_call, read_call
 from simulations.process import Part
 from simulations.summary import broken
 
-Backend = Literal["ray", "inline"]
+Backend = Literal["ray", "inline", "auto"]
 
 _GRACE_SECONDS = 6.0
 _SAMPLE_SECONDS = 0.5
@@ -43,7 +45,8 @@ def execute(
         experiment: what to run.
         name: under which it is reported.
         out: the run folder, which must be new or empty; None for the default.
-        backend: "ray" for Flower clients on Ray, "inline" for this process.
+        backend: "ray" for Flower clients on Ray, "inline" for this process, "auto" for
+            the first that the system can run.
         address: of an existing Ray cluster, or None for a private one.
         progress: told (phase, done, total).
 
@@ -51,20 +54,45 @@ def execute(
         Failure: with the exit code that says which kind; the folder then has a summary
             that says ``failed`` or, after a signal, ``interrupted``.
     """
+    if backend == "auto":
+        backend = "inline" if sys.platform == "win32" else "ray"
+    if backend not in ("ray", "inline"):
+        raise ConfigError(f"backend must be 'ray', 'inline' or 'auto', got {backend!r}")
+    if address is not None and backend == "inline":
+        raise ConfigError("the inline back end has no Ray; leave out --ray-address")
     folder = create(out, name, experiment.seed)
-    write_text(folder / "experiment.toml", to_toml(experiment))
-    keep_call(folder, experiment=Path(name).stem, backend=backend, started=time.time())
     try:
-        if backend == "inline":
-            _inline(experiment, folder, progress)
-        else:
-            _isolated(experiment, folder, address, progress)
+        with full_disk_is_a_failure():
+            write_text(folder / "experiment.toml", to_toml(experiment))
+            keep_call(folder, experiment=Path(name).stem, backend=backend, started=time.time())
+            if backend == "inline":
+                _inline(experiment, folder, progress)
+            else:
+                _isolated(experiment, folder, address, progress)
     except BaseException as error:
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        broken(folder, experiment, read_call(folder), status)
-        _forget_site(folder)
+        failed = isinstance(error, Exception)
+        told = abandon(experiment, folder, "failed" if failed else "interrupted")
+        if failed and not told:
+            raise FolderError(
+                f"cannot write the run folder {folder}; free some space or give another --out"
+            ) from error
         raise
     return folder
+
+
+def abandon(experiment: Experiment, folder: Path, status: str) -> bool:
+    """Leave a folder whose run has ended without a student: strike its site, say so.
+
+    Returns:
+        Whether it could be said: on a full disk there is no summary.
+    """
+    with contextlib.suppress(OSError, ValueError):  # it may not have been provisioned, or wholly
+        forget(read_json(folder / "terms.json")["site"])
+    try:
+        broken(folder, experiment, read_call(folder), status)
+    except (OSError, FolderError):
+        return False
+    return True
 
 
 def _inline(experiment: Experiment, folder: Path, progress: Progress) -> None:
@@ -74,12 +102,16 @@ def _inline(experiment: Experiment, folder: Path, progress: Progress) -> None:
     from simulations.observe import observe
     from simulations.provision import provision
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    clock = _Clock(progress)
-    provision(experiment, folder, clock)
-    write_json(folder / "checkpoint" / "outside.json", {"seconds": clock.seconds()})
-    federate(folder, progress)
-    observe(folder, progress)
+    try:
+        clock = Clock(progress)
+        provision(experiment, folder, clock)
+        write_json(folder / "checkpoint" / "outside.json", {"seconds": clock.seconds()})
+        federate(folder, progress)
+        observe(folder, progress)
+    finally:
+        torch.set_num_threads(threads)  # it is the caller's process
 
 
 def _isolated(
@@ -89,10 +121,13 @@ def _isolated(
         raise ConfigError("the ray back end needs Linux or macOS; write --backend inline")
     if address is not None:
         _reach(address)
-    clock, clients = _Clock(progress), str(experiment.data.num_clients)
+    clock, clients = Clock(progress), str(experiment.data.num_clients)
     progress("start", 0, 2)
     with contextlib.ExitStack() as parts:
-        cluster = _private_cluster(parts, folder) if address is None else None
+        cluster = None
+        if address is None:
+            most = min(experiment.data.num_clients, MAX_NODES)
+            cluster = _private_cluster(parts, folder, most)
         _follow(_started(parts, Part("provision", folder)), clock)
         progress("start", 1, 2)
         where = address or _address(cluster)
@@ -120,14 +155,14 @@ def _reach(address: str) -> None:
         ) from error
 
 
-def _private_cluster(parts: contextlib.ExitStack, folder: Path) -> Part:
+def _private_cluster(parts: contextlib.ExitStack, folder: Path, most: int) -> Part:
     """A Ray of our own on loopback; its session folder is removed whatever happens."""
     # Ray puts sockets into it, whose paths may have 100 bytes or so: not macOS's long default.
     home = "/tmp" if Path("/tmp").is_dir() else None
     session = tempfile.TemporaryDirectory(
         prefix="fedknot-ray-", dir=home, ignore_cleanup_errors=True
     )
-    words = ("--session", parts.enter_context(session))
+    words = ("--session", parts.enter_context(session), "--clients", str(most))
     return _started(parts, Part("cluster", folder, *words, leash=False, env=LOOPBACK))
 
 
@@ -149,33 +184,6 @@ def _address(cluster: Part | None) -> str:
             pass
         raise Failure("Ray did not start; see logs/cluster.log in the run folder")
     return str(json.loads(line)["address"])
-
-
-class _Clock:
-    """Passes progress on, and tells start-up from the encoding of public texts."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._begun = progress, time.monotonic()
-        self._encode: list[float] = []
-        self._ready: float | None = None
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        if phase == "encode":
-            self._encode.append(time.monotonic())
-        self._progress(phase, done, total)
-
-    def served(self, phase: str, done: int, total: int) -> None:
-        """The same for the server's events: the first says that start-up is over."""
-        if self._ready is None:
-            self._ready = time.monotonic()
-            self._progress("start", 2, 2)
-        self._progress(phase, done, total)
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds of ``start`` and of the encoding of public texts."""
-        encode = self._encode[-1] - self._encode[0] if self._encode else 0.0
-        ready = self._ready or time.monotonic()
-        return {"start": ready - self._begun - encode, "encode": encode}
 
 
 @contextlib.contextmanager
@@ -212,13 +220,3 @@ def _worker_mb(process: psutil.Process) -> float:
         return float(round(process.memory_info().rss / 1e6, 1))
     except (psutil.Error, OSError, IndexError):
         return 0.0
-
-
-def _forget_site(folder: Path) -> None:
-    """A run that has ended is asked nothing more."""
-    from common.sites import forget
-
-    terms = folder / "terms.json"
-    if terms.exists():
-        made: dict[str, Any] = read_json(terms)
-        forget(made["site"])

@@ -136,12 +136,12 @@ def _frame(experiment: Experiment, call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wire(experiment: Experiment, served: dict[str, Any]) -> dict[str, Any]:
-    answered = max(served["clients"]["answered"], 1)
+    senders = max(served["senders"], 1)
     return {
         "bytes_up": served["bytes_up"],
         "envelope_up": served["envelope_up"],
         "bytes_down": served["bytes_down"],
-        "bytes_up_per_client": round(served["bytes_up"] / answered),
+        "bytes_up_per_client": round(served["bytes_up"] / senders),
         "fedavg_bytes_per_client": 2 * 4 * served["parameters"] * experiment.num_rounds,
         "messages": served["messages"],
         "rejected": served["rejected"],

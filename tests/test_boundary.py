@@ -225,3 +225,17 @@ def test_nobody_else_may_open_the_clients_folder(canary):
     for path in (folder / "clients").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
     assert os.stat(folder / "split.json").st_mode & 0o777 == 0o600
+
+
+def test_every_module_of_common_but_the_encoders_is_under_the_plain_numpy_contract():
+    import pkgutil
+    import tomllib
+    from pathlib import Path
+
+    import common
+
+    table = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    contracts = table["tool"]["importlinter"]["contracts"]
+    listed = next(c["source_modules"] for c in contracts if "plain numpy" in c["name"])
+    there = {f"common.{module.name}" for module in pkgutil.iter_modules(common.__path__)}
+    assert set(listed) == there - {"common.encoders"}

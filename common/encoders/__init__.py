@@ -40,7 +40,7 @@ class Encoder(ABC):
 
 
 def resolve(encoder: Encoder) -> Encoder:
-    """Fix what ``encoder`` leaves open (number format, device), once for all parties of a run."""
+    """Fix what ``encoder`` leaves open (the number format), once for all parties of a run."""
     return encoder.resolved()
 
 

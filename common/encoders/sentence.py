@@ -56,7 +56,7 @@ class Sentence(Encoder):
             max_tokens=self.max_tokens,
             batch_size=self.batch_size,
             dtype=fixed.dtype,
-            device=fixed.device,
+            device=self._where(),
             # The same weights give other last bits under other code or another processor.
             machine=_precision.machine(),
             transformers=version("transformers"),
@@ -65,14 +65,17 @@ class Sentence(Encoder):
 
     @override
     def resolved(self) -> "Sentence":
-        device = _device() if self.device == "auto" else self.device
-        made = dataclasses.replace(self, model=self._model(), device=device)
+        made = dataclasses.replace(self, model=self._model())
         if made.dtype != "auto":
             return made
         weights = _weights.folder_sha256(_weights.locate(self.model))
-        on_cpu = device == "cpu"
+        on_cpu = self._where() == "cpu"
         dtype = _precision.choose(weights, made._seconds) if on_cpu else "float32"
         return dataclasses.replace(made, dtype=dtype)
+
+    def _where(self) -> Literal["cpu", "cuda"]:
+        """The device of this process: a worker may have none where the machine has one."""
+        return _device() if self.device == "auto" else self.device
 
     def _model(self) -> str:
         """The same model, also for a process with another working directory."""
@@ -86,7 +89,7 @@ class Sentence(Encoder):
 
         fixed, folder = self.resolved(), _weights.locate(self.model)
         weights = _weights.folder_sha256(folder)
-        return load(folder, weights, self.max_tokens, str(fixed.dtype), str(fixed.device))
+        return load(folder, weights, self.max_tokens, str(fixed.dtype), self._where())
 
     def _seconds(self, dtype: Literal["float32", "bfloat16"]) -> float:
         """Processor seconds over 64 fixed texts, on the one thread that a worker has."""

@@ -295,7 +295,7 @@ def test_resolve_fixes_everything_and_keeps_the_bits(folder, monkeypatch):
     loose = Sentence(model=folder.name, max_tokens=40)
     fixed = resolve(loose)
     assert fixed.dtype in ("float32", "bfloat16")
-    assert fixed.device in ("cpu", "cuda")
+    assert fixed.device == "auto"  # a worker may have no device where the machine has one
     assert resolve(fixed) == fixed
     assert fixed.fingerprint() == loose.fingerprint()
     features = loose.encode(TEXTS)

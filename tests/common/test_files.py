@@ -79,3 +79,15 @@ def test_floats_come_back_bit_by_bit(tmp_path):
     write_json(tmp_path / "json", values)
     assert [x.hex() for x in read_json(tmp_path / "json")] == [x.hex() for x in values]
     assert json.loads((tmp_path / "json").read_text()) == values
+
+
+def test_a_full_disk_is_one_line_and_not_a_traceback():
+    import errno
+
+    from common.failures import FolderError
+    from common.files import full_disk_is_a_failure
+
+    with pytest.raises(FolderError, match="no space left"), full_disk_is_a_failure():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError), full_disk_is_a_failure():
+        raise PermissionError(errno.EACCES, "no")

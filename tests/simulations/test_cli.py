@@ -236,3 +236,25 @@ def test_load_refuses_a_folder_that_is_no_run(tmp_path: Path):
 
     with pytest.raises(FolderError, match="not ended"):
         load(tmp_path)
+
+
+def test_from_python_a_name_that_is_none_is_refused(tmp_path: Path):
+    from common.failures import ConfigError
+    from simulations import run
+
+    with pytest.raises(ConfigError, match="'ray', 'inline' or 'auto', got 'spark'"):
+        run("synthetic", backend="spark", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_existing_ray_and_no_ray_exclude_each_other(fedknot):
+    code, _, err = fedknot("run", "synthetic", "--backend", "inline", "--ray-address", "a:1")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("words", [[], ["data"]])
+def test_a_bare_command_shows_its_help(fedknot, words):
+    code, _, err = fedknot(*words)
+    assert code == 2
+    assert "Usage: " in err
+    assert len(err.splitlines()) > 5

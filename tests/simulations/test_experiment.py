@@ -194,13 +194,16 @@ def test_the_run_id_is_the_same_in_another_process():
     assert len(bytes.fromhex(made)) == 16
 
 
+def test_what_only_the_observer_does_leaves_the_bytes_alone():
+    assert read("synthetic", ["bounds = false"]).run_id == read("synthetic").run_id
+
+
 @pytest.mark.parametrize(
     "override",
     [
         "seed = 8",
         "num_rounds = 3",
         "k_min = 2",
-        "bounds = false",
         "disclose = ['num_examples']",
         "data.num_clients = 8",
         "data.dataset.size = 1204",

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from common.files import read_lines
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.runner import execute
@@ -79,6 +80,33 @@ def test_the_same_bits_on_ray_although_a_worker_is_killed(tmp_path: Path, inline
     assert relatives(folder) == []
 
 
+NOISY = """
+import sys, threading, time
+if "default_worker.py" in " ".join(sys.orig_argv):
+    def chatter():
+        for _ in range(200):
+            print("CANARY-OUT", flush=True)
+            print("CANARY-ERR", file=sys.stderr, flush=True)
+            time.sleep(0.1)
+    threading.Thread(target=chatter, daemon=True).start()
+"""
+
+
+def test_what_clients_print_reaches_nobody(tmp_path: Path, monkeypatch) -> None:
+    """Every worker prints all the time; with Flower's default the server's log has it all."""
+    (tmp_path / "noisy").mkdir()
+    (tmp_path / "noisy" / "sitecustomize.py").write_text(NOISY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "noisy"))
+    folder = _run(tmp_path / "run", "ray", TASK)
+    texts = [row for path in folder.glob("clients/*/shard.jsonl") for row in read_lines(path)]
+    secrets = ["CANARY-OUT", "CANARY-ERR", *(row["text"] for row in texts)]
+    assert len(secrets) > 200
+    for path in folder.rglob("*"):
+        if path.is_file() and folder / "clients" not in path.parents:
+            content = path.read_bytes().decode("utf-8", "replace")
+            assert not [secret for secret in secrets if secret in content], path
+
+
 def _is_worker(process: psutil.Process) -> bool:
     return "ClientAppActor" in " ".join(process.info["cmdline"] or [])
 
@@ -133,7 +161,10 @@ def test_flwr_run_by_hand_gives_the_same_bits(tmp_path: Path, inline: dict) -> N
         config = f'experiment="synthetic" set="{TASK}" out="{out}"'
         call = [*flower("flwr"), "run", str(Path(__file__).parents[2]), "--stream"]
         call += ["--run-config", config]
-        call += ["--federation-config", "num-supernodes=2 client-resources-num-cpus=1"]
+        call += [
+            "--federation-config",
+            "num-supernodes=2 client-resources-num-cpus=1 init-args-log-to-driver=false",
+        ]
         done = subprocess.run(
             call, env=env, cwd=tmp_path / "flower" / "cwd", capture_output=True, text=True
         )
