@@ -100,8 +100,22 @@ def main() -> None:
         spread = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(KEYS))
         cells = (f"{m:8.3f} ±{s:5.3f}" for m, s in zip(table.mean(axis=0), spread, strict=True))
         print(f"{name:34}" + "".join(f"{cell:>15}" for cell in cells))
+    _print_pairs(rows)
     if words.jsonl:
         words.jsonl.write_text(json.dumps(rows) + "\n")
+
+
+def _print_pairs(rows: dict[str, list[dict[str, Any]]]) -> None:
+    """What transport changes against each control, seed by seed."""
+    print("\nknot, transport minus the control, in pairs: accuracy, SD, SD at T")
+    for control in ("knot, KL", "knot, symmetric KL", "knot, transport, permuted"):
+        pairs = list(zip(rows["knot, transport"], rows[control], strict=True))
+        cells = []
+        for key in ("accuracy", "semantic_distance", "semantic_distance_at_temperature"):
+            gaps = np.array([one[key] - other[key] for one, other in pairs])
+            spread = gaps.std(ddof=1) if len(gaps) > 1 else 0.0
+            cells.append(f"{gaps.mean():+8.3f} ±{spread:5.3f} ({(gaps < 0).sum()} lower)")
+        print(f"{control:34}" + "  ".join(cells))
 
 
 def one_seed(experiment: Experiment) -> dict[str, dict[str, Any]]:
