@@ -23,6 +23,8 @@ from server.aggregators import Aggregator
 from server.aggregators.keep_all import KeepAll
 from server.archive import STATUSES, Archive
 from server.distil import Schedule, distil, predict
+from server.geometries import Geometry
+from server.geometries.given import Given
 from server.losses import DistillationLoss
 from server.losses.transport import Transport
 from server.students import Student, count_parameters, fingerprint
@@ -39,6 +41,8 @@ class ServerConfig:
 
     Attributes:
         loss: how wrong a student is about one opinion.
+        geometry: the ground cost that loss and aggregator are given; what is measured
+            is measured in the data set's own geometry, whatever stands here.
         weighting: whom to believe, per sample.
         aggregator: from K opinions to T targets.
         student: the model that learns.
@@ -46,6 +50,7 @@ class ServerConfig:
     """
 
     loss: DistillationLoss = Field(default_factory=Transport)
+    geometry: Geometry = Field(default_factory=Given)
     weighting: Weighting = Field(default_factory=Knot)
     aggregator: Aggregator = Field(default_factory=KeepAll)
     student: Student = Field(default_factory=FrozenMlp)
@@ -92,7 +97,8 @@ class Coordinator:
         self._config, self._terms, self._features = config, terms, features
         self._validation, self._archive, self._seed = validation, archive, seed
         self._progress, self._geometry = progress, terms.geometry
-        config.loss.check(self._geometry)
+        self.cost = config.geometry.build(terms.geometry)
+        config.loss.check(self.cost)
         self._state: State = config.weighting.start(terms.num_clients)
         self.student = config.student.build(
             features.shape[1], len(terms.labels), stream(seed, "student")
@@ -174,22 +180,24 @@ class Coordinator:
         self._progress("aggregate", 0, 1)
         ensemble = Ensemble.stack(admitted)  # (K, N, C)
         weights = self._config.weighting.weigh(ensemble, self._state)  # (K, N)
-        targets = self._config.aggregator.combine(ensemble.probs, weights)  # (T, N, C)
+        targets = self._config.aggregator.combine(ensemble.probs, weights, self.cost)  # (T, N, C)
         self._progress("aggregate", 1, 1)
         aggregated = time.monotonic()
-        losses = distil(
+        lesson = distil(
             self.student,
             self._features,
             targets,
             self._config.loss,
-            self._geometry,
+            self.cost,
             self._config.schedule,
             stream(self._seed, "distil", question.round),
             lambda done, total: self._progress("distil", done, total),
+            self._config.geometry.refine,
         )
+        self.cost = lesson.geometry
         self.seconds["aggregate"] += aggregated - started
         self.seconds["distil"] += time.monotonic() - aggregated
-        self._archive.keep_round(self._line(question.round, len(admitted), losses[-1]))
+        self._archive.keep_round(self._line(question.round, len(admitted), lesson.losses[-1]))
 
     def finish(self, extra: dict[str, Any]) -> None:
         """Write the student, the tallies and, last, the outcome with ``extra`` merged in."""

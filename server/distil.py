@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,6 +41,23 @@ class Schedule:
     weight_decay: float = Field(default=0.01, ge=0)
 
 
+Refine = Callable[[LabelGeometry, int, Tensor, Tensor, Tensor], LabelGeometry]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What came of a distillation beside the student.
+
+    Attributes:
+        losses: mean loss over each tenth of the steps, in units of the loss; fewer than ten
+            values if there were fewer steps.
+        geometry: the geometry after the last step; the given one unless it is learned.
+    """
+
+    losses: list[float]
+    geometry: LabelGeometry
+
+
 def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
     student: nn.Module,
     features: Floats,
@@ -49,7 +67,8 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
     schedule: Schedule,
     rng: np.random.Generator,
     progress: Callable[[int, int], None] | None = None,
-) -> list[float]:
+    refine: Refine | None = None,
+) -> Lesson:
     """Train ``student`` in place and leave it in evaluation mode.
 
     One thread, equal inputs and an equally seeded ``rng`` give equal bits; torch's global
@@ -64,10 +83,9 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
         schedule: how long and how fast.
         rng: draws the batches and whatever the student draws, such as dropout.
         progress: told (steps done, steps in all) after every step.
-
-    Returns:
-        Mean loss over each tenth of the steps, in units of the loss; fewer than ten values if
-        there are fewer steps.
+        refine: after every step, given the geometry, the number of the step from 1, the
+            student's q (B, C), its targets p (T, B, C) and their weights (T, B), returns the
+            geometry of the next step; None keeps it.
 
     Raises:
         ConfigError: the loss cannot serve the geometry, or training diverged.
@@ -94,10 +112,12 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
             value.backward()
             optimizer.step()
             values[step] = value.item()
+            if refine is not None:
+                geometry = refine(geometry, step + 1, log_q.detach().exp(), p, w)
             if progress is not None:
                 progress(step + 1, steps)
     student.eval()
-    return _history(values)
+    return Lesson(_history(values), geometry)
 
 
 def predict(student: nn.Module, features: Floats) -> Floats:
@@ -128,9 +148,8 @@ def weighted_loss(
         weights: shape (T, B).
         geometry: the C labels.
     """
-    num_targets, size, _ = probs.shape
-    values = loss(log_q.repeat(num_targets, 1), probs.flatten(0, 1), geometry)  # (T * B,)
-    return (weights.flatten() * values).sum() / size
+    values = loss(log_q, probs, geometry)  # (T, B)
+    return (weights * values).sum() / len(log_q)
 
 
 def _batches(size: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:

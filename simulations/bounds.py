@@ -13,6 +13,7 @@ from clients.teachers import FittedTeacher
 from common.arrays import Floats
 from common.blanks import blanks
 from common.encoders import Encoder, encode_cached
+from common.labels import LabelGeometry
 from common.places import cache_dir
 from common.predictions import Ensemble, Predictions
 from common.seeds import derive, stream
@@ -61,7 +62,7 @@ def measure(
         for rows in (exam.features, exam.slice_features)
     )
     pooled = _centralised(experiment, stores, len(exam.geometry))
-    together = [_together(experiment, answers) for answers in (on_test, on_slice)]
+    together = [_together(experiment, answers, exam.geometry) for answers in (on_test, on_slice)]
     on_all = pooled.predict(exam.features)
     return Bounds(
         teachers=[
@@ -87,11 +88,13 @@ def _answer(teacher: FittedTeacher, features: Floats, quiet: Floats, size: int) 
     return Predictions(teacher.predict(features), bias, size)
 
 
-def _together(experiment: Experiment, answers: dict[int, Predictions]) -> Floats:
+def _together(
+    experiment: Experiment, answers: dict[int, Predictions], geometry: LabelGeometry
+) -> Floats:
     """Shape (M, C): the answers' mean under the run's own weighting."""
     ensemble, weighting = Ensemble.stack(answers), experiment.server.weighting
     weights = weighting.weigh(ensemble, weighting.start(experiment.data.num_clients))
-    mixture: Floats = Mean().combine(ensemble.probs, weights).probs[0]
+    mixture: Floats = Mean().combine(ensemble.probs, weights, geometry).probs[0]
     return mixture
 
 

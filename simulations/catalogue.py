@@ -12,6 +12,7 @@ from common.configure import dump, find, kind_of, kinds, unknown
 from common.encoders import Encoder
 from common.failures import ConfigError
 from server.aggregators import Aggregator
+from server.geometries import Geometry
 from server.losses import DistillationLoss
 from server.students import Student
 from server.weightings import Weighting
@@ -20,6 +21,7 @@ from simulations.partitions import Partition
 
 FAMILIES: dict[str, type] = {
     "losses": DistillationLoss,
+    "geometries": Geometry,
     "weightings": Weighting,
     "aggregators": Aggregator,
     "teachers": Teacher,

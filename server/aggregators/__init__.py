@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from common.arrays import Floats
+from common.labels import LabelGeometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,12 @@ class Aggregator(ABC):
     """Combines the opinions of K teachers on N samples into T targets."""
 
     @abstractmethod
-    def combine(self, probs: Floats, weights: Floats) -> Targets:
+    def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
         """Form the targets, in float64 and in the order of the clients, rounded at the end.
 
         Args:
             probs: shape (K, N, C); rows are distributions.
             weights: shape (K, N), non-negative; columns need not sum to 1, and a column of
                 zeros believes everyone equally.
+            geometry: the C labels and their ground cost.
         """

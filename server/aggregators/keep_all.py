@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from common.arrays import Floats
 from common.component import component
+from common.labels import LabelGeometry
 from server.aggregators import Aggregator, Targets
 from server.weightings import normalised
 
@@ -25,5 +26,6 @@ class KeepAll(Aggregator):
     """
 
     @override
-    def combine(self, probs: Floats, weights: Floats) -> Targets:
+    def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
+        del geometry
         return Targets(np.asarray(probs, dtype=np.float32), normalised(weights).astype(np.float32))

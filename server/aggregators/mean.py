@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from common.arrays import Floats
 from common.component import component
+from common.labels import LabelGeometry
 from server.aggregators import Aggregator, Targets
 from server.weightings import normalised
 
@@ -21,7 +22,8 @@ class Mean(Aggregator):
     """
 
     @override
-    def combine(self, probs: Floats, weights: Floats) -> Targets:
+    def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
+        del geometry
         mixture = np.zeros(probs.shape[1:], dtype=np.float64)
         for weight, opinion in zip(normalised(weights), probs, strict=True):
             mixture += weight[:, None] * opinion

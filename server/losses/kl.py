@@ -28,4 +28,4 @@ class Kl(DistillationLoss):
     @override
     def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:
         del geometry
-        return (torch.xlogy(p, p) - p * log_q).sum(dim=1)
+        return (torch.xlogy(p, p) - p * log_q).sum(dim=-1)

@@ -1,7 +1,7 @@
 """Entropic optimal transport for any label geometry."""
 
 import math
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from pydantic import Field
@@ -43,6 +43,8 @@ class Sinkhorn(DistillationLoss):
     Peyré, Cuturi. *Computational Optimal Transport*, 2019, sections 4.2 to 4.4.
     """
 
+    uses_geometry: ClassVar[bool] = True
+
     epsilon: float = Field(default=0.1, ge=MIN_EPSILON, le=10)
     sweeps: int = Field(default=40, ge=1)
 
@@ -50,8 +52,9 @@ class Sinkhorn(DistillationLoss):
     def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:
         q = log_q.exp()
         cost = torch.as_tensor(geometry.cost, device=p.device)
-        f, g = potentials(q.detach(), p, cost, self.epsilon, self.sweeps)
-        return (f * q).sum(dim=1) + (g * p).sum(dim=1)
+        rows, shape = q.detach().expand_as(p).flatten(0, -2), p.shape
+        f, g = potentials(rows, p.flatten(0, -2), cost, self.epsilon, self.sweeps)
+        return (f.view(shape) * q).sum(dim=-1) + (g.view(shape) * p).sum(dim=-1)
 
     @override
     def slack(self, geometry: LabelGeometry) -> float:

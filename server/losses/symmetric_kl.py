@@ -41,7 +41,7 @@ class SymmetricKl(DistillationLoss):
     def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:
         del geometry
         log_p = p.clamp_min(self.floor).log()
-        return 0.5 * ((p - log_q.exp()) * (log_p - log_q)).sum(dim=1)
+        return 0.5 * ((p - log_q.exp()) * (log_p - log_q)).sum(dim=-1)
 
     @override
     def slack(self, geometry: LabelGeometry) -> float:

@@ -1,6 +1,6 @@
 """Exact optimal transport between distributions over ordered labels."""
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ class Transport(DistillationLoss):
     Reference: Peyré, Cuturi. *Computational Optimal Transport*, 2019, remark 2.30.
     https://arxiv.org/abs/1803.00567
     """
+
+    uses_geometry: ClassVar[bool] = True
 
     @override
     def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:

@@ -16,14 +16,14 @@ def wasserstein(q: Tensor, p: Tensor, positions: Tensor) -> Tensor:
 
     Args:
         q: shape (B, C), rows sum to 1.
-        p: shape (B, C), rows sum to 1; constant.
+        p: shape (..., B, C), rows sum to 1; constant.
         positions: shape (C,), increasing; x above, in units of the ground cost.
 
     Returns:
-        Shape (B,), in units of the ground cost.
+        Shape (..., B), in units of the ground cost.
 
     Reference: Peyré, Cuturi. *Computational Optimal Transport*, 2019, remark 2.30.
     """
-    surplus = (q - p).cumsum(dim=1)[:, :-1]
+    surplus = (q - p).cumsum(dim=-1)[..., :-1]
     surplus = functional.hardshrink(surplus, _TIE * torch.finfo(q.dtype).eps)
     return surplus.abs() @ positions.diff()

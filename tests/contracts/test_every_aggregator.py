@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from common.arrays import Floats
 from common.configure import dump, find, kinds, load
+from common.labels import LabelGeometry
 from server.aggregators import Aggregator, Targets
+
+GRADES = LabelGeometry.ordinal(list("abcde"))
 
 every_aggregator = pytest.mark.parametrize(
     "aggregator", [pytest.param(find(Aggregator, kind)(), id=kind) for kind in kinds(Aggregator)]
@@ -36,7 +39,7 @@ def assert_are_targets(targets: Targets, samples: int) -> None:
 @given(seed=st.integers(0, 10_000), clients=st.integers(1, 6))
 def test_targets_are_distributions(aggregator: Aggregator, seed: int, clients: int) -> None:
     probs, weights = opinions(seed, clients)
-    assert_are_targets(aggregator.combine(probs, weights), samples=6)
+    assert_are_targets(aggregator.combine(probs, weights, GRADES), samples=6)
 
 
 @every_aggregator
@@ -44,21 +47,24 @@ def test_teachers_nobody_believes_and_certain_ones_are_served(aggregator: Aggreg
     probs, weights = opinions(1)
     weights[:, 2] = 0
     probs[:2] = np.eye(5, dtype=np.float32)[[0, 4]][:, None]
-    assert_are_targets(aggregator.combine(probs, weights), samples=6)
+    assert_are_targets(aggregator.combine(probs, weights, GRADES), samples=6)
 
 
 @every_aggregator
 def test_agreement_is_kept(aggregator: Aggregator) -> None:
     probs, weights = opinions(2)
     agreed = np.broadcast_to(probs[0], probs.shape)
-    targets = aggregator.combine(agreed, weights)
+    targets = aggregator.combine(agreed, weights, GRADES)
     assert np.allclose(targets.probs, probs[0], atol=1e-6)
 
 
 @every_aggregator
 def test_the_scale_of_weights_is_irrelevant(aggregator: Aggregator) -> None:
     probs, weights = opinions(3)
-    one, other = aggregator.combine(probs, weights), aggregator.combine(probs, 8 * weights)
+    one, other = (
+        aggregator.combine(probs, weights, GRADES),
+        aggregator.combine(probs, 8 * weights, GRADES),
+    )
     assert np.array_equal(one.probs, other.probs)
     assert np.array_equal(one.weights, other.weights)
 
@@ -67,7 +73,10 @@ def test_the_scale_of_weights_is_irrelevant(aggregator: Aggregator) -> None:
 def test_same_opinions_same_bits_and_nothing_is_written_to(aggregator: Aggregator) -> None:
     probs, weights = opinions(4)
     kept = probs.copy(), weights.copy()
-    one, other = aggregator.combine(probs, weights), aggregator.combine(probs, weights)
+    one, other = (
+        aggregator.combine(probs, weights, GRADES),
+        aggregator.combine(probs, weights, GRADES),
+    )
     assert one.probs.tobytes() == other.probs.tobytes()
     assert np.array_equal(probs, kept[0])
     assert np.array_equal(weights, kept[1])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.labels import LabelGeometry
 from common.predictions import Ensemble
 from common.quantise import to_codes, to_probs
 from common.reasons import Reason
@@ -122,7 +123,7 @@ def aggregate(admission):
     """Everything a round computes from its answers before the student sees them."""
     ensemble = Ensemble.stack(admission.admitted)
     weights = Knot().weigh(ensemble, {})
-    targets = Mean().combine(ensemble.probs, weights)
+    targets = Mean().combine(ensemble.probs, weights, LabelGeometry.discrete(list("abcd")[:C]))
     arrays = (*vars(ensemble).values(), weights, targets.probs, targets.weights)
     return [(array.dtype, array.shape, array.tobytes()) for array in arrays]
 

@@ -23,7 +23,7 @@ def value_and_gradient(
 ) -> tuple[float, Tensor]:
     rng = np.random.default_rng(seed)
     probs, weights = rng.dirichlet([0.5] * 3, size=(4, 9)), rng.gamma(1.0, size=(4, 9))
-    targets = aggregator.combine(probs, weights)
+    targets = aggregator.combine(probs, weights, GRADES)
     logits = torch.from_numpy(rng.normal(size=(9, 3))).float().requires_grad_()
     value = weighted_loss(
         loss,
@@ -37,13 +37,13 @@ def value_and_gradient(
 
 
 def test_keep_all_keeps_all() -> None:
-    targets = KeepAll().combine(PROBS, WEIGHTS)
+    targets = KeepAll().combine(PROBS, WEIGHTS, GRADES)
     assert np.array_equal(targets.probs, PROBS.astype(np.float32))
     assert np.array_equal(targets.weights, np.float32([[0.75], [0.25]]))
 
 
 def test_mean_is_the_weighted_mixture() -> None:
-    targets = Mean().combine(PROBS, WEIGHTS)
+    targets = Mean().combine(PROBS, WEIGHTS, GRADES)
     assert np.allclose(targets.probs, [[[0.625, 0.1, 0.275]]])
     assert np.array_equal(targets.weights, [[1.0]])
 

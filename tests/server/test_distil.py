@@ -27,7 +27,7 @@ def student() -> nn.Module:
     return FrozenMlp(hidden=16).build(6, 3, np.random.default_rng(0))
 
 
-def lesson(teachers: int = 3, samples: int = 100) -> tuple[Floats, Targets]:
+def lesson_of(teachers: int = 3, samples: int = 100) -> tuple[Floats, Targets]:
     """Features (N, 6) and teachers who read the first three of them, each with some noise."""
     rng = np.random.default_rng(1)
     features = rng.normal(size=(samples, 6)).astype(np.float32)
@@ -39,10 +39,12 @@ def lesson(teachers: int = 3, samples: int = 100) -> tuple[Floats, Targets]:
 
 @pytest.mark.parametrize("kind", kinds(DistillationLoss))
 def test_student_comes_to_agree_with_its_teachers(kind: str) -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
     module, loss = student(), find(DistillationLoss, kind)()
     schedule = Schedule(steps=100, batch_size=50, learning_rate=1e-2)
-    history = distil(module, features, targets, loss, GRADES, schedule, np.random.default_rng(2))
+    history = distil(
+        module, features, targets, loss, GRADES, schedule, np.random.default_rng(2)
+    ).losses
     wanted = targets.probs.mean(axis=0).argmax(axis=1)
     assert len(history) == 10
     assert history[-1] < history[0]
@@ -50,14 +52,13 @@ def test_student_comes_to_agree_with_its_teachers(kind: str) -> None:
 
 
 def test_same_description_same_bits() -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
 
     def train(seed: int) -> tuple[list[float], str]:
         module = student()
         rng = np.random.default_rng(seed)
-        return distil(module, features, targets, Transport(), GRADES, SHORT, rng), fingerprint(
-            module
-        )
+        lesson = distil(module, features, targets, Transport(), GRADES, SHORT, rng)
+        return lesson.losses, fingerprint(module)
 
     first = train(1)
     torch.rand(3)  # what others draw in between does not matter
@@ -66,7 +67,7 @@ def test_same_description_same_bits() -> None:
 
 
 def test_the_global_generator_is_left_as_found() -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
     before = torch.random.get_rng_state()
     distil(student(), features, targets, Kl(), GRADES, SHORT, np.random.default_rng(0))
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -91,11 +92,12 @@ def test_every_sample_is_seen_once_per_epoch_in_batches_of_one_size() -> None:
 
 
 def test_one_step_is_adamw_on_the_weighted_loss() -> None:
-    features, targets = lesson(samples=20)
+    features, targets = lesson_of(samples=20)
     module = FrozenMlp(hidden=4, dropout=0.0).build(6, 3, np.random.default_rng(0))
     twin = copy.deepcopy(module)
     schedule = Schedule(steps=1, batch_size=20, learning_rate=0.1, weight_decay=0.5)
-    history = distil(module, features, targets, Kl(), GRADES, schedule, np.random.default_rng(0))
+    taught = distil(module, features, targets, Kl(), GRADES, schedule, np.random.default_rng(0))
+    history = taught.losses
     optimizer = torch.optim.AdamW(twin.parameters(), lr=0.1, weight_decay=0.5, foreach=False)
     log_q = twin(torch.from_numpy(features))
     value = torch.zeros(())
@@ -119,7 +121,7 @@ def test_weighted_loss_by_hand() -> None:
 
 
 def test_progress_counts_the_steps() -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
     told: list[tuple[int, int]] = []
     distil(
         student(),
@@ -135,7 +137,7 @@ def test_progress_counts_the_steps() -> None:
 
 
 def test_inputs_may_be_read_only_and_are_not_written_to() -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
     kept = features.copy()
     for array in (features, targets.probs, targets.weights):
         array.flags.writeable = False
@@ -155,7 +157,7 @@ def test_predict_is_free_of_dropout_and_of_the_batching() -> None:
 
 
 def test_a_loss_that_cannot_serve_the_labels_is_refused_before_training() -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
     flat, module = LabelGeometry.discrete(list("abc")), student()
     before = fingerprint(module)
     with pytest.raises(ConfigError, match="sinkhorn"):
@@ -164,7 +166,7 @@ def test_a_loss_that_cannot_serve_the_labels_is_refused_before_training() -> Non
 
 
 def test_divergence_is_said_in_one_line() -> None:
-    features, targets = lesson()
+    features, targets = lesson_of()
     wild = Schedule(steps=20, learning_rate=1e30)
     with pytest.raises(ConfigError, match="smaller learning_rate"):
         distil(student(), features, targets, Kl(), GRADES, wild, np.random.default_rng(0))
@@ -172,7 +174,7 @@ def test_divergence_is_said_in_one_line() -> None:
 
 def test_dropout_is_on_while_training_and_off_afterwards() -> None:
     modes: list[bool] = []
-    features, targets = lesson()
+    features, targets = lesson_of()
     module = student().eval()
     module.register_forward_hook(lambda layer, _, __: modes.append(layer.training))
     distil(module, features, targets, Kl(), GRADES, SHORT, np.random.default_rng(0))
