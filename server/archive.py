@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
+from common.arrays import Floats, Ints
 from common.audit import AuditLog
 from common.configure import load
 from common.failures import FolderError
 from common.files import read_json, write_bytes, write_json, write_text
+from common.labels import LabelGeometry
 from common.reasons import Reason
 from common.terms import Terms
 from server.students import Student
@@ -84,6 +86,27 @@ class Archive:
         with (self._folder / "rounds.jsonl").open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
+    def keep_beliefs(self, geometry: LabelGeometry, clients: Ints, weights: Floats) -> None:
+        """Keep what the server believed in its last round; the round before is replaced.
+
+        Args:
+            geometry: the ground cost as it was after the last step.
+            clients: shape (K,), who answered.
+            weights: shape (K, N), as the weighting gave them.
+        """
+        home = self._folder / "checkpoint"
+        told = {
+            "names": list(geometry.names),
+            "points": geometry.points.tolist(),
+            "cost": geometry.cost.tolist(),
+        }
+        write_json(home / "geometry.json", told)
+        tensors = {
+            "clients": torch.tensor(clients, dtype=torch.int64),
+            "weights": torch.tensor(weights, dtype=torch.float32),
+        }
+        write_bytes(home / "weights.safetensors", save(tensors))
+
     def keep_tallies(self) -> None:
         """Write ``clients.csv``: one line a client, nothing about its data."""
         text = io.StringIO()
@@ -145,3 +168,15 @@ def open_student(folder: Path) -> torch.nn.Module:
     student = recipe.build(config["num_features"], len(config["labels"]), rng)
     student.load_state_dict(load_file(home / "head.safetensors"))
     return student.eval()
+
+
+def open_geometry(folder: Path) -> LabelGeometry:
+    """The ground cost that the student of a served run was given last."""
+    told = read_json(folder / "checkpoint" / "geometry.json")
+    return LabelGeometry(tuple(told["names"]), np.array(told["points"]), np.array(told["cost"]))
+
+
+def open_weights(folder: Path) -> tuple[Ints, Floats]:
+    """Who answered the last round of a served run, (K,), and their weights (K, N), float32."""
+    tensors = load_file(folder / "checkpoint" / "weights.safetensors")
+    return tensors["clients"].numpy(), tensors["weights"].numpy()

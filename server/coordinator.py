@@ -197,6 +197,7 @@ class Coordinator:
         self.cost = lesson.geometry
         self.seconds["aggregate"] += aggregated - started
         self.seconds["distil"] += time.monotonic() - aggregated
+        self._archive.keep_beliefs(self.cost, ensemble.clients, weights)
         self._archive.keep_round(self._line(question.round, len(admitted), lesson.losses[-1]))
 
     def finish(self, extra: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 import math
 from typing import ClassVar, final
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
@@ -11,7 +10,9 @@ from typing_extensions import override
 from common.component import component
 from common.labels import LabelGeometry
 from server.losses import DistillationLoss
-from server.transport.entropic import MIN_EPSILON, potentials
+from server.transport.cost import label_cost
+from server.transport.entropic import MIN_EPSILON
+from server.transport.solve import transport_cost
 
 
 @final
@@ -38,25 +39,36 @@ class Sinkhorn(DistillationLoss):
             unlike distributions about 1 % from the converged one or nearer. Nearly equal
             ones converge more slowly (1 to 10 % where logits differ by .1, worse where by
             less), and so does a smaller epsilon: for .01 take a thousand.
+        debias: subtract half the transport of q to itself and of p to itself: the Sinkhorn
+            divergence, whose minimum lies at q = p.
 
     Reference: Cuturi. *Sinkhorn Distances*, NeurIPS 2013. https://arxiv.org/abs/1306.0895;
-    Peyré, Cuturi. *Computational Optimal Transport*, 2019, sections 4.2 to 4.4.
+    Peyré, Cuturi. *Computational Optimal Transport*, 2019, sections 4.2 to 4.4; the divergence:
+    Feydy et al., AISTATS 2019, equation 3. https://arxiv.org/abs/1810.08278
     """
 
     uses_geometry: ClassVar[bool] = True
 
     epsilon: float = Field(default=0.1, ge=MIN_EPSILON, le=10)
     sweeps: int = Field(default=40, ge=1)
+    debias: bool = False
 
     @override
     def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:
-        q = log_q.exp()
-        cost = torch.as_tensor(geometry.cost, device=p.device)
-        rows, shape = q.detach().expand_as(p).flatten(0, -2), p.shape
-        f, g = potentials(rows, p.flatten(0, -2), cost, self.epsilon, self.sweeps)
-        return (f.view(shape) * q).sum(dim=-1) + (g.view(shape) * p).sum(dim=-1)
+        return transport_cost(
+            log_q.exp(),
+            p,
+            label_cost(geometry),
+            solver="sinkhorn",
+            epsilon=self.epsilon,
+            sweeps=self.sweeps,
+            debias=self.debias,
+            validate=False,
+        )
 
     @override
     def slack(self, geometry: LabelGeometry) -> float:
+        if self.debias:
+            return 0.0
         # The value is never negative, and staying put costs epsilon times the entropy of p.
         return self.epsilon * float(geometry.cost.max()) * math.log(len(geometry))

@@ -1,1 +1,4 @@
-"""Solvers of optimal transport between label distributions that share one small cost."""
+"""Optimal transport between label distributions that share one small cost.
+
+:func:`server.transport.solve.transport_cost` is the way in; one file per solver beside it.
+"""

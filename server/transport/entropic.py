@@ -5,8 +5,13 @@ exponential; a sweep over per-problem costs in the logarithmic domain is some fi
 dearer. The price is range: exp(-1 / epsilon) must be representable.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from server.transport.cost import LabelCost
 
 MIN_EPSILON = 1 / 300
 """Below it even the float64 kernel leaves the floating-point range under over-relaxation."""
@@ -29,8 +34,8 @@ def potentials(
     Args:
         q: shape (B, C), rows sum to 1, zeros allowed.
         p: shape (B, C), rows sum to 1, zeros allowed.
-        cost: shape (C, C), symmetric, non-negative; M above.
-        epsilon: regularisation relative to the largest cost, at least :data:`MIN_EPSILON`.
+        cost: shape (C, C), any finite numbers, rows for q; M above.
+        epsilon: regularisation relative to the cost's range, at least :data:`MIN_EPSILON`.
         sweeps: number of sweeps at that epsilon; a smaller one is approached from larger ones.
 
     Returns:
@@ -42,8 +47,9 @@ def potentials(
     https://arxiv.org/abs/1711.01851.
     """
     dtype = torch.float64 if epsilon < _DOUBLE_BELOW else q.dtype
-    largest = float(cost.max()) or 1.0
-    scaled = cost.to(dtype) / largest
+    lowest = float(cost.min())
+    span = float(cost.max()) - lowest or 1.0
+    scaled = (cost.to(dtype) - lowest) / span
     # Labels first: the same product is five times faster than with labels last.
     q_t, p_t = q.T.to(dtype).contiguous(), p.T.to(dtype).contiguous()
     u, v = torch.ones_like(q_t), torch.ones_like(p_t)
@@ -54,10 +60,83 @@ def potentials(
         u, v = _scale(u, v, q_t, p_t, torch.exp(-scaled / level), count)
         previous = level
     kernel = torch.exp(-scaled / epsilon)
-    f = -epsilon * largest * (kernel @ (p_t * v)).log()
-    g = epsilon * largest * v.log()
+    f = -epsilon * span * (kernel @ (p_t * v)).log()
+    g = epsilon * span * v.log()
     middle = f.mean(dim=0)
-    return (f - middle).T.to(q.dtype), (g + middle).T.to(q.dtype)
+    return (f - middle).T.to(q.dtype), (g + middle + lowest).T.to(q.dtype)
+
+
+@torch.no_grad()
+def divergence(
+    q: Tensor, p: Tensor, cost: "LabelCost", epsilon: float, sweeps: int, debias: bool
+) -> tuple[Tensor, Tensor]:
+    r"""Entropic transport or, debiased, the Sinkhorn divergence, with its gradient.
+
+    .. math:: S_\varepsilon(q, p) = OT_\varepsilon(q, p)
+              - \tfrac12 OT_\varepsilon(q, q) - \tfrac12 OT_\varepsilon(p, p)
+
+    The divergence is zero, and least, at q = p, where plain entropic transport is neither.
+
+    Args:
+        q: shape (B, C), rows sum to 1.
+        p: shape (T, B, C), rows sum to 1.
+        cost: the ground cost; symmetric if debiased.
+        epsilon: as in :func:`potentials`.
+        sweeps: as in :func:`potentials`.
+        debias: whether to subtract the self-transports.
+
+    Returns:
+        Dual values (T, B) and centred gradients with respect to q (T, B, C).
+
+    Raises:
+        ValueError: debiased, and the cost is not symmetric.
+
+    Reference: Feydy, Séjourné, Vialard, Amari, Trouvé, Peyré. *Interpolating between Optimal
+    Transport and MMD using Sinkhorn Divergences*, AISTATS 2019, equation 3 and section 3.1.
+    https://arxiv.org/abs/1810.08278
+    """
+    (matrix,) = cost.tensors("matrix", torch.float64, q.device)
+    rows, columns = q.expand_as(p).reshape(-1, q.shape[1]), p.reshape(-1, q.shape[1])
+    f, g = potentials(rows, columns, matrix, epsilon, sweeps)
+    values = (f * rows).sum(dim=1) + (g * columns).sum(dim=1)
+    if debias:
+        if not torch.equal(matrix, matrix.T):
+            raise ValueError("only the entropic transport of a symmetric cost can be debiased")
+        own, theirs = (self_potential(x, matrix, epsilon, sweeps) for x in (q, columns))
+        own = own.expand_as(p).reshape(rows.shape)
+        values = values - (own * rows).sum(dim=1) - (theirs * columns).sum(dim=1)
+        f = f - own
+        f = f - f.mean(dim=1, keepdim=True)
+    return values.view(p.shape[:-1]), f.view(p.shape)
+
+
+@torch.no_grad()
+def self_potential(q: Tensor, cost: Tensor, epsilon: float, sweeps: int) -> Tensor:
+    """The potential f = g of entropic transport from q to itself, by averaged sweeps.
+
+    Args:
+        q: shape (B, C), rows sum to 1.
+        cost: shape (C, C), symmetric.
+        epsilon: as in :func:`potentials`.
+        sweeps: at that epsilon; they converge much faster than those between unlike marginals.
+
+    Returns:
+        Shape (B, C); half of the self-transport is its mean under q.
+
+    Reference: as for :func:`divergence`, section 3.1 (the symmetric fixed point).
+    """
+    dtype = torch.float64 if epsilon < _DOUBLE_BELOW else q.dtype
+    lowest = float(cost.min())
+    span = float(cost.max()) - lowest or 1.0
+    scaled, mass = (cost.to(dtype) - lowest) / span, q.T.to(dtype).contiguous()
+    scaling, previous = torch.ones_like(mass), epsilon
+    for level, count in _levels(epsilon, sweeps):
+        kernel = torch.exp(-scaled / level)
+        scaling = scaling.pow(previous / level)
+        for _ in range(count):
+            scaling = (scaling / (kernel @ (mass * scaling))).sqrt_()
+        previous = level
+    return (epsilon * span * scaling.log() + lowest / 2).T.to(q.dtype)
 
 
 def _levels(epsilon: float, sweeps: int) -> list[tuple[float, int]]:
@@ -76,10 +155,11 @@ def _scale(
     u: Tensor, v: Tensor, q: Tensor, p: Tensor, kernel: Tensor, sweeps: int
 ) -> tuple[Tensor, Tensor]:
     """Sweeps at one level, over-relaxed except for the first two and the last."""
+    back = kernel.T.contiguous()
     for sweep in range(sweeps):
         relax = _over if _SETTLE <= sweep < sweeps - 1 else _plain
         u = relax(u, kernel @ (p * v))
-        v = relax(v, kernel @ (q * u))
+        v = relax(v, back @ (q * u))
     return u, v
 
 
