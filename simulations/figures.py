@@ -4,6 +4,7 @@ Every function takes plain lists (what ``pictures.json`` and ``summary.json`` ho
 returns a ``Figure``; no pyplot, so nothing is global and nothing needs a display. Blue
 means the student and orange the reference everywhere; the pair stays apart for every
 common form of colour blindness (Okabe and Ito, 2008), as does a single-hue scale.
+Pictures of transport are in :mod:`simulations.figures_transport`.
 """
 
 import io
@@ -12,7 +13,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from math import floor, log10
-from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -21,27 +21,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from simulations.drawing import (
+    FAINT,
+    MOST_ROWS,
+    QUIET,
+    REFERENCE,
+    STUDENT,
+    STYLE,
+    heat_map,
+    is_crowded,
+    name_columns,
+    name_rows,
+    short,
+    wrapped,
+)
 from simulations.report_rows import Arm, drawn_arms
 
-STUDENT, REFERENCE, QUIET, INK, FAINT = "#0b5fa5", "#c8550b", "#8b94a0", "#1f2933", "#e3e7ec"
-_MOST_ROWS, _MOST_UPRIGHT, _MOST_CELLS, _LONGEST_NAME = 12, 7, 240, 24
 # Ids that count (axes_1) would repeat within a page; inline SVG needs no namespaces.
 _NEEDLESS = re.compile(r' id="[A-Za-z][\w.]*_\d{1,6}"| xmlns(:xlink)?="[^"]*"')
-# Typed loosely: the set of known keys grows with every release of matplotlib.
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "text.parse_math": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#b6bec8",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": "#52606d",
-    "ytick.color": "#52606d",
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-}
 
 
 def svg(figure: Figure, title: str) -> Markup:
@@ -53,7 +50,7 @@ def svg(figure: Figure, title: str) -> Markup:
     """
     stream = io.StringIO()
     bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    salted: Any = _STYLE | {"svg.hashsalt": title}
+    salted: Any = STYLE | {"svg.hashsalt": title}
     with mpl.rc_context(salted), warnings.catch_warnings():
         # The browser has the glyphs that the measuring font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -67,7 +64,7 @@ def svg(figure: Figure, title: str) -> Markup:
     return Markup(head + rest)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def holdings(
     counts: Sequence[Sequence[int]], clients: Sequence[str], labels: Sequence[str]
 ) -> Figure:
@@ -75,14 +72,14 @@ def holdings(
     rows = len(counts)
     figure = Figure((8.6, min(1.3 + 0.42 * rows, 6.5)), layout="constrained")
     axes = figure.subplots()
-    _heat_map(axes, counts, counts)
-    _columns(axes, labels)
-    if rows <= 2 * _MOST_ROWS:
-        _rows(axes, [_short(name) for name in clients])
+    heat_map(axes, counts, counts)
+    name_columns(axes, labels)
+    if rows <= 2 * MOST_ROWS:
+        name_rows(axes, [short(name) for name in clients])
     else:
         axes.set_ylabel(f"{rows} clients, in order")
     axes.set_xlabel("label")
-    if _is_crowded(counts):
+    if is_crowded(counts):
         bar = figure.colorbar(axes.collections[0], ax=axes, pad=0.015, fraction=0.03)
         bar.outline.set_visible(False)
         bar.set_label("samples")
@@ -94,13 +91,13 @@ def teachers_figure(pictures: Mapping[str, Any], summary: Mapping[str, Any]) -> 
     return arms(*drawn_arms(summary, pictures))
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def arms(teachers: Sequence[Arm], others: Sequence[Arm], student: Arm | None) -> Figure:
     """Teachers against the student and the bounds: accuracy beside Semantic Distance.
 
     A dozen teachers get a row each; more share one row, a tick per teacher.
     """
-    crowd = teachers if len(teachers) > _MOST_ROWS else ()
+    crowd = teachers if len(teachers) > MOST_ROWS else ()
     rows = [*([student] if student else []), *others, *(() if crowd else teachers)]
     colours = [STUDENT] * bool(student) + [REFERENCE] * len(others) + [QUIET] * len(teachers)
     figure = Figure((8.6, 1.15 + 0.32 * (len(rows) + bool(crowd))), layout="constrained")
@@ -113,14 +110,14 @@ def arms(teachers: Sequence[Arm], others: Sequence[Arm], student: Arm | None) ->
     left.set_xlabel("accuracy (further right is better)")
     right.set_xlabel("semantic distance (further left is better)")
     names = [arm[0] for arm in rows] + [f"{len(teachers)} teachers"] * bool(crowd)
-    left.set_yticks(range(len(names)), [_short(name) for name in names])
+    left.set_yticks(range(len(names)), [short(name) for name in names])
     right.tick_params(axis="y", length=0)
     if student:
         left.get_yticklabels()[0].set_fontweight("bold")
     return figure
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def reliability(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
     """How often a prediction is right against how sure it is; below, how many there are.
 
@@ -140,7 +137,7 @@ def reliability(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
     return figure
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def confusion(
     counts: Sequence[Sequence[int]],
     labels: Sequence[str],
@@ -155,10 +152,10 @@ def confusion(
     side = min(max(3.2, 1.4 + 0.58 * len(labels)), 6.5)
     figure = Figure((4.3, side if len(labels) > 5 else 4.5), layout="constrained")
     axes = figure.subplots()
-    _heat_map(axes, shares, [[f"{share:.0f}" for share in row] for row in shares], top=100)
-    _columns(axes, labels)
+    heat_map(axes, shares, [[f"{share:.0f}" for share in row] for row in shares], top=100)
+    name_columns(axes, labels)
     named = zip(labels, counts, strict=True)
-    _rows(axes, [f"{_wrapped(name, len(labels))}\n({sum(row)})" for name, row in named])
+    name_rows(axes, [f"{wrapped(name, len(labels))}\n({sum(row)})" for name, row in named])
     axes.tick_params(labelsize=9)
     axes.set(xlabel="student's label", ylabel="gold label (samples)")
     if positions and expected:
@@ -166,7 +163,7 @@ def confusion(
     return figure
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def traffic(bars: Sequence[tuple[str, float, str]], unit: Callable[[float], str]) -> Figure:
     """Bytes of one client on a log axis: (name, bytes, number as written) for each bar.
 
@@ -187,38 +184,6 @@ def traffic(bars: Sequence[tuple[str, float, str]], unit: Callable[[float], str]
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
     axes.invert_yaxis()
     return figure
-
-
-def _heat_map(
-    axes: Axes,
-    values: Sequence[Sequence[float]],
-    written: Sequence[Sequence[object]],
-    top: float | None = None,
-) -> None:
-    highest = top or max((max(row) for row in values), default=1) or 1
-    many = _is_crowded(values)
-    axes.pcolormesh(
-        [list(row) for row in values],
-        cmap="Blues",
-        vmin=0,
-        vmax=highest,
-        edgecolors="none" if many else "white",
-        linewidth=0 if many else 1.5,
-        rasterized=len(values) * len(values[0]) > 10 * _MOST_CELLS,
-    )
-    axes.invert_yaxis()
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(length=0)
-    for y, row in enumerate([] if many else values):
-        for x, value in enumerate(row):
-            ink = "white" if value > 0.6 * highest else INK
-            axes.text(x + 0.5, y + 0.5, str(written[y][x]), color=ink, ha="center", va="center")
-
-
-def _is_crowded(values: Sequence[Sequence[float]]) -> bool:
-    """Whether numbers in the cells could not be read."""
-    return len(values) * len(values[0]) > _MOST_CELLS
 
 
 def _dots(axes: Axes, rows: Sequence[Arm], colours: Sequence[str], value: int) -> None:
@@ -268,22 +233,3 @@ def _between(place: float, positions: Sequence[float], centres: Sequence[float])
         if place <= high:
             return x + max(place - low, 0.0) / (high - low)
     return centres[-1]
-
-
-def _columns(axes: Axes, names: Sequence[str]) -> None:
-    """Name the columns of a heat map: few in lines of their words, many at an angle."""
-    written = [_wrapped(name, len(names)) for name in names]
-    steep = len(names) > _MOST_UPRIGHT and max(map(len, written)) > 3
-    axes.set_xticks([x + 0.5 for x in range(len(names))], written, rotation=60 if steep else 0)
-
-
-def _rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks([y + 0.5 for y in range(len(names))], names)
-
-
-def _wrapped(name: str, among: int) -> str:
-    return fill(_short(name), 9) if among <= _MOST_UPRIGHT else _short(name)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -10,15 +10,18 @@ from common.arrays import Floats, Ints
 from common.configure import load
 from common.encoders import Encoder
 from common.files import write_json
+from common.intervals import DRAWS, LEVEL
+from common.seeds import derive, stream
 from common.sites import forget
 from common.terms import Terms
 from server.archive import open_student
 from server.distil import predict
 from simulations.bounds import Bounds, measure
 from simulations.datasets import Corpus
+from simulations.diagnostics import diagnose
 from simulations.environment import describe
 from simulations.events import Progress
-from simulations.examination import Examination, Metrics, open_examination
+from simulations.examination import Answers, Examination, Intervals, Metrics, open_examination
 from simulations.experiment import read
 from simulations.folder import read_call
 from simulations.pictures import confusion, expected_position, holdings, reliability
@@ -36,18 +39,20 @@ def observe(folder: Path, progress: Progress) -> None:
     corpus, parts = divide(experiment)
     exam = open_examination(folder, terms, corpus, parts, progress)
     student = open_student(folder)
-    probs = predict(student, exam.features)
-    metrics = exam.grade(probs, predict(student, exam.slice_features))
+    answers = predict(student, exam.features), predict(student, exam.slice_features)
+    metrics = exam.grade(*answers)
     encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
     bounds = measure(experiment, folder, exam, encoder) if experiment.bounds else None
     names = _names(corpus, parts)
-    pictures = _pictures(exam, probs, metrics, bounds, names)
+    pictures = _pictures(exam, answers[0], metrics, bounds, names)
     counts = holdings([corpus.labels[rows] for rows in parts.clients], len(exam.geometry))
     pictures["holdings"] = {"clients": counts, "client_names": names}
+    pictures["diagnostics"] = diagnose(folder, terms, experiment.server, student)
     write_json(folder / "pictures.json", pictures)
     write_json(folder / "environment.json", describe())
     call, table = read_call(folder), None if bounds is None else bounds.table()
-    summary = complete(folder, experiment, metrics, table, call)
+    intervals = _intervals(experiment.seed, exam, answers, bounds)
+    summary = complete(folder, experiment, metrics, table, call, intervals)
     summary["seconds"]["evaluate"] = round(time.monotonic() - started, 3)
     summary["seconds"]["total"] = round(time.time() - call["started"], 3)
     write_report(folder, summary)
@@ -75,6 +80,23 @@ def _pictures(
         made["teachers"] = [{"name": name, **_pair(m)} for name, m in graded]
         made["reliability"]["centralised"] = reliability(bounds.pooled, labels)
     return made
+
+
+def _intervals(
+    seed: int, exam: Examination, student: Answers, bounds: Bounds | None
+) -> dict[str, Any]:
+    """The ``intervals`` of ``summary.json``: every arm on the same resampled test rows."""
+
+    def drawn(answers: Answers) -> Intervals:
+        return exam.intervals(*answers, stream(derive(seed, "observer"), "bootstrap"))
+
+    yardsticks = None if bounds is None else bounds.answers
+    return {
+        "level": LEVEL,
+        "draws": DRAWS,
+        "student": drawn(student),
+        "bounds": yardsticks and {name: drawn(answers) for name, answers in yardsticks.items()},
+    }
 
 
 def _pair(metrics: Metrics) -> Metrics:

@@ -1,7 +1,8 @@
 """The numbers behind the report's pictures, as plain lists that JSON can hold.
 
 The observer computes them where labels are known and writes ``pictures.json``; the report
-draws from that file alone. Axes: K clients, N test samples, C labels. Counts are samples.
+draws from that file alone. What it shows of transport comes from
+:mod:`simulations.diagnostics`. Axes: K clients, N test samples, C labels. Counts are samples.
 """
 
 from collections.abc import Sequence

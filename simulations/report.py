@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from common.failures import FolderError
 from common.files import read_json, read_lines, write_text
-from simulations import figures, report_rows
+from simulations import figures, report_rows, report_transport
 
 PHASES = ("start", "encode", "teachers", "predict", "aggregate", "distil", "evaluate")
 
@@ -79,6 +79,7 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
         crossed=report_rows.crossed(run.summary, run.settings, run.terms),
         phases=_phases(run.summary.get("seconds") or {}),
         absent=[row for row in run.clients if row.get("status") != "answered"],
+        transport=report_transport.drawn(run.pictures),
         **_drawings(run),
     )
     return page
@@ -147,7 +148,7 @@ def _phases(seconds: Mapping[str, float | None]) -> list[tuple[str, float, float
 
 
 def _drawings(run: Run) -> dict[str, Markup | None]:
-    """The five pictures; None where the run has nothing to draw."""
+    """Five of the pictures; None where the run has nothing to draw."""
     pictures = run.pictures
     labels = pictures.get("labels") or []
     return {

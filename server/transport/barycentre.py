@@ -65,7 +65,8 @@ def median(probs: Floats, weights: Floats) -> Doubles:
     low = (reached >= 0.5 - _TIE).argmax(axis=0)[None]
     high = (reached > 0.5 + _TIE).argmax(axis=0)[None]
     ends = np.take_along_axis(below, low, axis=0) + np.take_along_axis(below, high, axis=0)
-    return _distributions(np.diff(ends[0] / 2, axis=1, prepend=0.0, append=1.0))
+    middle: Floats = ends[0] / 2
+    return _distributions(np.diff(middle, axis=1, prepend=0.0, append=1.0))
 
 
 def quantile_mean(
@@ -123,7 +124,8 @@ def _deposit(atoms: Doubles, masses: Doubles, positions: Floats, nearest: bool) 
     size = samples * labels
     stay = np.bincount(cells, ((1 - part) * masses).ravel(), size)
     move = np.bincount(cells + 1, (part * masses).ravel(), size)
-    return _distributions((stay + move).reshape(samples, labels))
+    summed: Floats = np.asarray(stay + move, dtype=np.float64)
+    return _distributions(summed.reshape(samples, labels))
 
 
 def debiased(probs: Floats, weights: Floats, cost: Floats, epsilon: float) -> Doubles:
@@ -164,7 +166,7 @@ def _scale(probs: Floats, weights: Floats, kernel: Doubles, sweeps: int) -> Doub
     """The sweeps for some samples; half a sweep is one product with the kernel."""
     shares = np.asarray(weights, dtype=np.float64)[:, :, None]
     v = np.ones(probs.shape)
-    d = np.ones(probs.shape[1:])
+    consensus = d = np.ones(probs.shape[1:])
     for _ in range(sweeps):
         u = probs / (v @ kernel)
         seen = u @ kernel
@@ -174,7 +176,7 @@ def _scale(probs: Floats, weights: Floats, kernel: Doubles, sweeps: int) -> Doub
     return consensus
 
 
-def _distributions(rows: Doubles) -> Doubles:
+def _distributions(rows: Floats) -> Doubles:
     """Rows (N, C) without the last trace of rounding: not negative, summing to 1."""
     rows = np.maximum(rows, 0.0)
     return np.asarray(rows / rows.sum(axis=1, keepdims=True), dtype=np.float64)

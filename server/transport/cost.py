@@ -91,7 +91,7 @@ class LabelCost:
             raise ValueError(f"solver 'vertex' serves at most {MOST_LABELS} labels; write 'auto'")
         if name not in SOLVERS:
             raise ValueError(f"solver must be 'auto' or one of {SOLVERS}, got {name!r}")
-        return name  # type: ignore[return-value]
+        return name
 
     def explain(self) -> str:
         """Which solver ``auto`` takes, and why, in one sentence."""
@@ -120,7 +120,7 @@ class LabelCost:
     def _made(self, what: str) -> tuple[Floats, ...]:
         if what == "tree":
             assert self.splits is not None
-            return self.splits.sides, self.splits.lengths, self.splits.basis()
+            return self.splits.sides.T.copy(), self.splits.lengths, self.splits.basis()
         if what == "vertex":
             return (self._vertices,)
         return (self.matrix,)

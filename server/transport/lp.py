@@ -53,36 +53,35 @@ def solve(
     Reference: Peyré, Cuturi. *Computational Optimal Transport*, 2019, sections 3.5 (network
     simplex), 3.6 (dual ascent along shortest paths) and 5.1 (c-transforms).
     """
-    rows, columns = _plain(q.expand_as(p)), _plain(p)
+    rows, columns = _plain(q), _plain(p)
     if (chosen or engine(cost.num_labels)) == "paths":
         from server.transport.shortest_paths import solve_all
 
-        values, f = np.zeros(len(rows)), np.zeros(rows.shape)
-        solve_all(rows, columns, cost.matrix, cost.is_metric, values, f)
+        solved: tuple[Floats, Floats] = np.empty(len(columns)), np.empty(columns.shape)
+        solve_all(rows, columns, cost.matrix, cost.is_metric, *solved)
     else:
-        values, f = _simplex(rows, columns, cost)
-    made = (torch.as_tensor(x, dtype=q.dtype, device=q.device) for x in (values, f))
-    value, potential = made
+        solved = _simplex(rows, columns, cost)
+    value, potential = (torch.from_numpy(x).to(q) for x in solved)
     return value.view(p.shape[:-1]), potential.view(p.shape), None
 
 
 def _plain(rows: Tensor) -> Floats:
     """Shape (N, C), float64, rows of sum 1 to the last bit but one."""
-    plain: Floats = rows.detach().reshape(-1, rows.shape[-1]).double().cpu().numpy()
-    if not np.all(np.isfinite(plain)):
+    plain = rows.detach().reshape(-1, rows.shape[-1]).to("cpu", torch.float64, copy=True)
+    sums = plain.clamp_(min=0.0).sum(dim=1, keepdim=True)
+    if not bool(torch.isfinite(sums).all()):
         raise ValueError("distributions must be finite, got NaN or infinity")
-    plain = np.maximum(plain, 0.0)
-    return plain / plain.sum(axis=1, keepdims=True)
+    return np.asarray(plain.div_(sums).numpy())
 
 
 def _simplex(q: Floats, p: Floats, cost: "LabelCost") -> tuple[Floats, Floats]:
-    """Values (N,) and centred potentials (N, C) by POT."""
+    """Values (N,) and centred potentials (N, C) by POT; q is (B, C), repeated."""
     lowest = min(0.0, float(cost.matrix.min()))  # POT calls negative costs infeasible
     matrix = np.ascontiguousarray(cost.matrix - lowest)
-    f, values = np.zeros(q.shape), np.zeros(len(q))
-    for row in range(len(q)):
-        f[row], values[row] = _one(q[row], p[row], matrix, cost.is_metric)
-    return f - f.mean(axis=1, keepdims=True), values + lowest
+    solved = [_one(q[n % len(q)], row, matrix, cost.is_metric) for n, row in enumerate(p)]
+    values = np.array([value for _, value in solved]) + lowest
+    f: Floats = np.array([potential for potential, _ in solved]).reshape(p.shape)
+    return values, f - f.mean(axis=1, keepdims=True)
 
 
 def _one(q: Floats, p: Floats, matrix: Floats, is_metric: bool) -> tuple[Floats, float]:

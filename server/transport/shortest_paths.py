@@ -12,12 +12,16 @@ from numba import njit
 _DUST = 1e-15  # relative to the mass to be moved: less than this is rounding
 
 
+# Calls would count references to a dozen arrays each time, which costs as much as a problem.
+_part = njit(inline="always")
+
+
 @njit(nogil=True)
 def solve_all(q, p, matrix, is_metric, values, f):  # type: ignore[no-untyped-def]
     """Fill ``values`` (N,) and centred potentials ``f`` (N, C) of N problems.
 
     Args:
-        q: shape (N, C), float64, rows sum to 1.
+        q: shape (B, C), float64, rows sum to 1; problem n has row n modulo B.
         p: shape (N, C), float64, rows sum to 1.
         matrix: shape (C, C), float64, any finite numbers.
         is_metric: whether only what one side has too much need move.
@@ -31,74 +35,71 @@ def solve_all(q, p, matrix, is_metric, values, f):  # type: ignore[no-untyped-de
     u, v, distance = np.empty(size), np.empty(size), np.empty(size)
     source_before, sink_before = np.empty(size, np.int64), np.empty(size, np.int64)
     order, done = np.empty(size, np.int64), np.empty(size, np.bool_)
-    for n in range(len(q)):
-        m, k = _sides(q[n], p[n], is_metric, sources, sinks, supply, demand)
+    for n in range(len(p)):
+        mine = n % len(q)
+        m, k, moved = _sides(q, mine, p, n, is_metric, sources, sinks, supply, demand)
         if m == 0 or k == 0:
             f[n] = 0.0
             values[n] = 0.0
             continue
-        _start(matrix, sources[:m], sinks[:k], cost, flow, u, v)
-        dust = _DUST * supply[:m].sum()
+        _start(matrix, sources, sinks, m, k, cost, flow, u, v)
+        dust = _DUST * moved
         for i in range(m):
             while supply[i] > dust:
+                # fmt: off
                 last, settled = _search(
-                    i,
-                    m,
-                    k,
-                    cost,
-                    flow,
-                    u,
-                    v,
-                    demand,
-                    dust,
-                    distance,
-                    source_before,
-                    sink_before,
-                    order,
-                    done,
+                    i, m, k, cost, flow, u, v, demand, dust,
+                    distance, source_before, sink_before, order, done,
                 )
+                # fmt: on
                 if last < 0:
                     break
                 _raise(i, m, last, settled, u, v, distance, sink_before, order, done)
                 _send(i, last, dust, supply, demand, flow, source_before, sink_before)
-        values[n] = _finish(q[n], p[n], matrix, is_metric, sinks[:k], v, f[n])
+        values[n] = _finish(q, mine, p, n, matrix, is_metric, sinks, k, v, f)
 
 
-@njit(nogil=True)
-def _sides(q, p, is_metric, sources, sinks, supply, demand):  # type: ignore[no-untyped-def]
-    """Who gives and who takes; equal masses on both sides."""
+@_part
+def _sides(q, mine, p, n, is_metric, sources, sinks, supply, demand):  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    """Who gives and who takes, equal masses on both sides; their numbers and that mass."""
     m, k, given, taken = 0, 0, 0.0, 0.0
-    for c in range(len(q)):
-        gives = q[c] - p[c] if is_metric else q[c]
-        takes = p[c] - q[c] if is_metric else p[c]
+    for c in range(q.shape[1]):
+        gives, takes = q[mine, c], p[n, c]
+        if is_metric:
+            gives -= takes
+            takes = -gives
         if gives > 0.0:
-            sources[m], supply[m] = c, gives
+            sources[m] = c
+            supply[m] = gives
             m += 1
             given += gives
         if takes > 0.0:
-            sinks[k], demand[k] = c, takes
+            sinks[k] = c
+            demand[k] = takes
             k += 1
             taken += takes
+    scale = given / taken if k else 1.0
     for j in range(k):
-        demand[j] *= given / taken
-    return m, k
+        demand[j] *= scale
+    return m, k, given
 
 
-@njit(nogil=True)
-def _start(matrix, sources, sinks, cost, flow, u, v):  # type: ignore[no-untyped-def]
+@_part
+def _start(matrix, sources, sinks, m, k, cost, flow, u, v):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """No flow, and potentials under which no reduced cost is negative."""
-    for j in range(len(sinks)):
-        least = np.inf
-        for i in range(len(sources)):
-            c = matrix[sources[i], sinks[j]]
-            cost[i, j], flow[i, j] = c, 0.0
-            least = min(least, c)
-        v[j] = least
-    for i in range(len(sources)):
+    for j in range(k):
+        v[j] = np.inf
+    for i in range(m):
         u[i] = 0.0
+        for j in range(k):
+            c = matrix[sources[i], sinks[j]]
+            cost[i, j] = c
+            flow[i, j] = 0.0
+            if c < v[j]:
+                v[j] = c
 
 
-@njit(nogil=True)
+@_part
 def _search(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913 - one tight loop
     start,
     m,
@@ -149,8 +150,8 @@ def _search(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913 - one tight 
     return -1, settled
 
 
-@njit(nogil=True)
-def _raise(start, m, last, settled, u, v, distance, sink_before, order, done):  # type: ignore[no-untyped-def]
+@_part
+def _raise(start, m, last, settled, u, v, distance, sink_before, order, done):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """Potentials under which the path just found is tight and nothing is violated."""
     reach = distance[last]
     for i in range(m):
@@ -162,8 +163,8 @@ def _raise(start, m, last, settled, u, v, distance, sink_before, order, done):  
         v[order[n]] -= reach - distance[order[n]]
 
 
-@njit(nogil=True)
-def _send(start, last, dust, supply, demand, flow, source_before, sink_before):  # type: ignore[no-untyped-def]
+@_part
+def _send(start, last, dust, supply, demand, flow, source_before, sink_before):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """As much as the path allows."""
     amount, j = min(supply[start], demand[last]), last
     while source_before[j] != start:
@@ -184,22 +185,24 @@ def _send(start, last, dust, supply, demand, flow, source_before, sink_before): 
     demand[last] -= amount
 
 
-@njit(nogil=True)
-def _finish(q, p, matrix, is_metric, sinks, v, f):  # type: ignore[no-untyped-def]
+@_part
+def _finish(q, mine, p, n, matrix, is_metric, sinks, k, v, f):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """The largest feasible f, centred, written; returns the dual value."""
-    size, middle = len(f), 0.0
+    size, middle = q.shape[1], 0.0
     for c in range(size):
-        least = np.inf
-        for j in range(len(sinks)):
-            least = min(least, matrix[c, sinks[j]] - v[j])
-        f[c] = least
+        least = matrix[c, sinks[0]] - v[0]
+        for j in range(1, k):
+            bound = matrix[c, sinks[j]] - v[j]
+            if bound < least:  # `min` would ask about NaN too
+                least = bound
+        f[n, c] = least
         middle += least
     middle /= size
     value = 0.0
     for c in range(size):
-        f[c] -= middle
-        value += f[c] * (q[c] - p[c] if is_metric else q[c])
+        f[n, c] -= middle
+        value += f[n, c] * (q[mine, c] - p[n, c] if is_metric else q[mine, c])
     if not is_metric:
-        for j in range(len(sinks)):
-            value += (v[j] + middle) * p[sinks[j]]
+        for j in range(k):
+            value += (v[j] + middle) * p[n, sinks[j]]
     return value

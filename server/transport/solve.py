@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from typing_extensions import override
 
 from common.arrays import Floats
 from server.transport import lp, tree, vertices
@@ -17,7 +18,8 @@ from server.transport.entropic import MIN_EPSILON, divergence
 _OFF_BY = 1e-3  # how far a row may miss 1 before it is taken for something else
 
 Solution = tuple[Tensor, Tensor, Tensor | None]
-"""Values (T, B); slopes (T, B, E); the basis (E, C) that makes gradients of them, or None."""
+"""Values (T, B) and slopes: gradients with respect to q, (T, B, C), and None; or (E, T, B) and
+the basis (E, C) whose rows, times the slopes, add up to them."""
 
 
 def transport_cost(  # noqa: PLR0913 - what, how, and three settings of the approximation
@@ -70,8 +72,10 @@ def transport_cost(  # noqa: PLR0913 - what, how, and three settings of the appr
     q = q if q.dtype in (torch.float32, torch.float64) else q.float()
     p = p.to(q)
     method = _method(cost, solver, epsilon, sweeps, debias)
+    if not p.numel():
+        return (q.sum() * 0.0).expand(p.shape[:-1])
     flat = p.reshape(-1, *p.shape[-2:]) if p.dim() != 3 else p
-    values: Tensor = _Transport.apply(q, flat, method)
+    values: Tensor = _Transport.apply(q, flat, method)  # type: ignore[no-untyped-call]
     return values if p.dim() == 3 else values.view(p.shape[:-1])
 
 
@@ -104,18 +108,21 @@ class _Transport(torch.autograd.Function):
     """Values forward, dual potentials backward; no autograd through any solver."""
 
     @staticmethod
+    @override
     def forward(ctx: Any, q: Tensor, p: Tensor, method: Callable[..., Solution]) -> Tensor:
         values, slopes, basis = method(q, p)
         ctx.save_for_backward(slopes, basis)
         return values
 
     @staticmethod
+    @override
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         slopes, basis = ctx.saved_tensors
-        # (B, 1, T) x (B, T, E): the sum over targets as one product per sample.
-        gradient = torch.einsum("tb,tbe->be", upstream, slopes)
-        return gradient if basis is None else gradient @ basis, None, None
+        # Multiply and sum: an einsum copies into another layout and takes twenty times as long.
+        if basis is None:
+            return (upstream.unsqueeze(-1) * slopes).sum(dim=0), None, None
+        return (upstream * slopes).sum(dim=1).T @ basis, None, None
 
 
 def _method(

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from scipy.cluster.hierarchy import linkage
 from torch import Tensor
-from torch.nn import functional
 
 from common.arrays import Floats
 
 if TYPE_CHECKING:
     from server.transport.cost import LabelCost
 
-_TIE = 8  # in units of rounding: masses of equal distributions differ by a few
+_TIE = 8  # in units of rounding: masses that differ by less are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +51,24 @@ def solve(q: Tensor, p: Tensor, cost: "LabelCost") -> tuple[Tensor, Tensor, Tens
         cost: a tree metric.
 
     Returns:
-        values (T, B); slopes (T, B, E) and the basis (E, C), centred, whose product is the
-        gradient with respect to q.
+        values (T, B); slopes (E, T, B), in {-1, 0, 1}, and the basis (E, C) whose rows, times
+        the slopes, add up to the gradient with respect to q.
 
     Reference: Evans, Matsen. *The phylogenetic Kantorovich-Rubinstein metric*, JRSS B 2012,
     section 2; Le, Yamada, Fukumizu, Cuturi. *Tree-Sliced Variants of Wasserstein Distances*,
     NeurIPS 2019, equation 3. https://arxiv.org/abs/1902.00342
     """
-    sides, lengths, basis = cost.tensors("tree", q.dtype, q.device)
-    ours, theirs = q @ sides, p @ sides  # mass beyond every edge, (B, E) and (T, B, E)
+    sides, lengths, basis = cost.tensors("tree", q.dtype, q.device)  # (E, C), (E,), (E, C)
+    limits = torch.finfo(q.dtype)
+    # Edges first: the same products are almost twice as fast as with edges last.
+    ours = (sides @ q.T).unsqueeze(1)  # mass beyond every edge, (E, 1, B)
+    theirs = (sides @ p.flatten(0, 1).T).view(-1, *p.shape[:2])  # (E, T, B)
     flow = ours - theirs
-    slopes = flow.sign()
-    slopes.masked_fill_(flow.abs_() <= (theirs + ours).mul_(_TIE * torch.finfo(q.dtype).eps), 0.0)
-    return flow @ lengths, slopes, basis
+    # -1, 0 or 1 by division and rounding: comparisons and masks take several times longer.
+    noise = torch.add(ours + limits.tiny, theirs).mul_(2 * _TIE * limits.eps)
+    slopes = (flow / noise).clamp_(-1, 1).round_()
+    values = lengths @ flow.abs_().flatten(1)
+    return values.view(p.shape[:-1]), slopes, basis
 
 
 def find_splits(matrix: Floats, tolerance: float) -> Splits | None:

@@ -191,8 +191,8 @@ def _reached(forest: Flags, row: NDArray[np.int64]) -> tuple[Flags, Flags]:
     rows = np.zeros(forest.shape[:2], dtype=bool)
     rows[np.arange(len(row)), row] = True
     while True:
-        columns = (forest & rows[:, :, None]).any(axis=1)
-        more = rows | (forest & columns[:, None, :]).any(axis=2)
+        columns: Flags = np.any(forest & rows[:, :, None], axis=1)
+        more: Flags = rows | np.any(forest & columns[:, None, :], axis=2)
         if np.array_equal(more, rows):
             return rows, columns
         rows = more
