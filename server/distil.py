@@ -89,8 +89,10 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
 
     Raises:
         ConfigError: the loss cannot serve the geometry, or training diverged.
+        ValueError: targets that are no distributions, or weights that are no weights.
     """
     loss.check(geometry)
+    _checked(targets)
     inputs, probs, weights = map(_tensor, (features, targets.probs, targets.weights))
     optimizer = torch.optim.AdamW(
         student.parameters(),
@@ -111,7 +113,7 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
             value = weighted_loss(loss, log_q, p, w, geometry)
             value.backward()
             optimizer.step()
-            values[step] = value.item()
+            values[step] = _finite(value.item())
             if refine is not None:
                 geometry = refine(geometry, step + 1, log_q.detach().exp(), p, w)
             if progress is not None:
@@ -160,10 +162,25 @@ def _batches(size: int, batch_size: int, rng: np.random.Generator) -> Iterator[T
         yield from order.tensor_split(parts)
 
 
-def _history(values: Floats) -> list[float]:
-    """Means over tenths; a loss that left the finite numbers is the schedule's fault."""
-    if not np.all(np.isfinite(values)):
+def _checked(targets: Targets) -> Targets:
+    """Once, where they come in, so that no loss need ask again."""
+    for name, parts in (("target probabilities", targets.probs), ("weights", targets.weights)):
+        if not np.all(np.isfinite(parts)) or np.any(parts < 0):
+            raise ValueError(f"{name} must be finite and not negative")
+    if not np.allclose(targets.probs.sum(axis=-1), 1, atol=1e-3):
+        raise ValueError("target probabilities must sum to 1 over the labels")
+    return targets
+
+
+def _finite(value: float) -> float:
+    """A loss that left the finite numbers is the schedule's fault; nothing good would follow."""
+    if not math.isfinite(value):
         raise ConfigError("server.schedule: training diverged; write a smaller learning_rate")
+    return value
+
+
+def _history(values: Floats) -> list[float]:
+    """Means over tenths."""
     return [float(part.mean()) for part in np.array_split(values, min(10, len(values)))]
 
 

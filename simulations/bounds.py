@@ -18,7 +18,7 @@ from common.places import cache_dir
 from common.predictions import Ensemble, Predictions
 from common.seeds import derive, stream
 from server.aggregators.mean import Mean
-from simulations.examination import Examination, Metrics
+from simulations.examination import Answers, Examination, Metrics
 from simulations.experiment import Experiment
 
 
@@ -30,13 +30,18 @@ class Bounds:
         teachers: metrics of each client's teacher; None where a client has none.
         ensemble: metrics of the teachers' mean at test time, weighted as the run weighs.
         centralised: metrics of the clients' recipe on all private texts together.
-        pooled: shape (M, C), the centralised model's predictions.
+        answers: what "centralised" and "ensemble" predicted.
     """
 
     teachers: list[Metrics | None]
     ensemble: Metrics
     centralised: Metrics
-    pooled: Floats
+    answers: dict[str, Answers]
+
+    @property
+    def pooled(self) -> Floats:
+        """Shape (M, C), the centralised model's predictions on the test rows."""
+        return self.answers["centralised"][0]
 
     def table(self) -> dict[str, object]:
         """The ``bounds`` of ``summary.json``."""
@@ -62,16 +67,19 @@ def measure(
         for rows in (exam.features, exam.slice_features)
     )
     pooled = _centralised(experiment, stores, len(exam.geometry))
-    together = [_together(experiment, answers, exam.geometry) for answers in (on_test, on_slice)]
-    on_all = pooled.predict(exam.features)
+    together = (
+        _together(experiment, on_test, exam.geometry),
+        _together(experiment, on_slice, exam.geometry),
+    )
+    on_all = pooled.predict(exam.features), pooled.predict(exam.slice_features)
     return Bounds(
         teachers=[
             exam.grade(on_test[k].probs, on_slice[k].probs) if k in teachers else None
             for k in range(len(stores))
         ],
         ensemble=exam.grade(*together),
-        centralised=exam.grade(on_all, pooled.predict(exam.slice_features)),
-        pooled=on_all,
+        centralised=exam.grade(*on_all),
+        answers={"centralised": on_all, "ensemble": together},
     )
 
 

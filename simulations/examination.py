@@ -10,6 +10,7 @@ from common.configure import load
 from common.encoders import Encoder, encode_cached
 from common.failures import DataError
 from common.files import read_json, read_lines
+from common.intervals import Interval, bootstrap
 from common.labels import LabelGeometry
 from common.metrics import evaluate
 from common.places import cache_dir
@@ -19,6 +20,9 @@ from simulations.events import Progress
 from simulations.split import Split
 
 Metrics = dict[str, float | None]
+Intervals = dict[str, Interval | None]
+Answers = tuple[Floats, Floats]
+"""One model's predictions on the test rows, (M, C), and on the public slice, (V, C)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,23 @@ class Examination:
             self.geometry,
             validation=(on_slice, self.slice_labels),
             gold=self.gold,
+        )
+
+    def intervals(self, probs: Floats, on_slice: Floats, rng: np.random.Generator) -> Intervals:
+        """How far each metric of :meth:`grade` would move on other test rows.
+
+        Args:
+            probs: shape (M, C).
+            on_slice: shape (V, C), by the same model.
+            rng: draws the rows; the same state draws the same rows for every model.
+        """
+        return bootstrap(
+            probs,
+            self.labels,
+            self.geometry,
+            validation=(on_slice, self.slice_labels),
+            gold=self.gold,
+            rng=rng,
         )
 
     def one_rater(self) -> dict[str, float] | None:

@@ -21,11 +21,14 @@ _SECTIONS = (
         (
             ("accuracy", "accuracy", "up"),
             ("macro_f1", "macro F1", "up"),
+            ("quadratic_kappa", "quadratic weighted kappa", "up"),
             ("semantic_distance", "semantic distance", "down"),
             ("semantic_distance_mean", "semantic distance, plain mean", "down"),
             ("w1", "transport cost to the gold label", "down"),
             ("w1_human", "transport cost to the raters", "down"),
+            ("rps", "ranked probability score", "down"),
             ("ece", "calibration error", "down"),
+            ("ece_classwise", "calibration error, mean over labels", "down"),
             ("nll", "negative log-likelihood", "down"),
             ("brier", "Brier score", "down"),
         ),
@@ -102,14 +105,23 @@ def metric_sections(summary: Table, pictures: Table) -> list[tuple[str, list[Row
     """The table of metrics in sections: as they are, then at each fitted temperature.
 
     Semantic distances of labels on a line are printed once more, multiplied by
-    (C - 1) / (last position - first), so that they read on KNOT's scale 0..C-1.
+    (C - 1) / (last position - first), so that they read on KNOT's scale 0..C-1. The student's
+    numbers carry their interval where the summary has one; the first heading says over what.
     """
     arms = [_arm(summary, name) for name in arm_names(summary)]
+    known = summary.get("intervals") or {}
+    spread, positions = known.get("student") or {}, pictures.get("positions")
     written = [
-        (heading, [row for key in keys for row in _rows(key, arms, pictures.get("positions"))])
+        (heading, [row for key in keys for row in _rows(key, arms, spread, positions)])
         for heading, keys in _SECTIONS
     ]
-    return [(heading, rows) for heading, rows in written if rows]
+    written = [(heading, rows) for heading, rows in written if rows]
+    if written and spread:
+        heading, rows = written[0]
+        percent = f"{100 * known.get('level', 0.95):g} %"
+        told = f"{heading} (in brackets: {percent} over test samples, not over seeds)"
+        written[0] = (told, rows)
+    return written
 
 
 def drawn_arms(summary: Table, pictures: Table) -> tuple[list[Arm], list[Arm], Arm | None]:
@@ -212,19 +224,32 @@ def _points(rows: Sequence[Table]) -> list[Arm]:
 
 
 def _rows(
-    key: tuple[str, str, str], arms: Sequence[Table], positions: Sequence[float] | None
+    key: tuple[str, str, str],
+    arms: Sequence[Table],
+    spread: Table,
+    positions: Sequence[float] | None,
 ) -> list[Row]:
     name, title, way = key
     values = [arm.get(name) for arm in arms]
     if all(value is None for value in values):
         return []
-    rows = [(title, way, [number(value) for value in values])]
+    rows = [(title, way, _written(values, spread.get(name), 1.0))]
     scale = _scale(positions) if name.startswith("semantic_distance") else None
     if scale is not None and positions:
-        stretched = [None if value is None else value * scale for value in values]
         on = f"{title}, on 0..{len(positions) - 1}"
-        rows.append((on, way, [number(value) for value in stretched]))
+        rows.append((on, way, _written(values, spread.get(name), scale)))
     return rows
+
+
+def _written(
+    values: Sequence[float | None], interval: Sequence[float] | None, scale: float
+) -> list[str]:
+    """Every arm's number times ``scale``; the first, the student's, with its interval."""
+    made = [number(None if value is None else value * scale) for value in values]
+    if interval and values[0] is not None:
+        low, high = interval
+        made[0] += f" ({number(low * scale)}{_DASH}{number(high * scale)})"
+    return made
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from common.faults import stamped
 from common.files import read_json, write_json
 from simulations.experiment import Experiment
 
@@ -16,6 +17,7 @@ def complete(
     student: dict[str, Any],
     bounds: dict[str, Any] | None,
     call: dict[str, Any],
+    intervals: dict[str, Any],
 ) -> dict[str, Any]:
     """The summary of a run that has ended well, but for the seconds of what is going on.
 
@@ -25,6 +27,7 @@ def complete(
         student: its metrics on the test rows.
         bounds: teachers, ensemble and centralised, or None.
         call: how the run was called.
+        intervals: of the student's and the bounds' metrics, over test samples.
     """
     served = read_json(folder / "checkpoint" / "server.json")
     outside = folder / "checkpoint" / "outside.json"
@@ -34,9 +37,11 @@ def complete(
         seconds[phase] += more
     return _frame(experiment, call) | {
         "status": "complete",
+        "faults": stamped(folder),
         "isolated": served["isolated"],
         "student": student,
         "bounds": bounds,
+        "intervals": intervals,
         "wire": _wire(experiment, served),
         "seconds": {phase: round(seconds[phase], 3) for phase in PHASES},
         "memory": {
@@ -56,9 +61,11 @@ def broken(folder: Path, experiment: Experiment, call: dict[str, Any], status: s
     """Write the summary of a run that was interrupted or failed: null figures."""
     made = _frame(experiment, call) | {
         "status": status,
+        "faults": stamped(folder),
         "isolated": None,
         "student": None,
         "bounds": None,
+        "intervals": None,
         "wire": None,
         "seconds": None,
         "memory": None,
@@ -69,13 +76,23 @@ def broken(folder: Path, experiment: Experiment, call: dict[str, Any], status: s
 
 
 def lines(summary: dict[str, Any], folder: Path) -> list[str]:
-    """At most 16 lines for a person."""
+    """At most 17 lines for a person."""
+    return _warning(summary) + _told(summary, folder)
+
+
+def _warning(summary: dict[str, Any]) -> list[str]:
+    told = "FAULTS WERE INJECTED: this run is a test of failures, its figures stand for nothing"
+    return [told] if summary.get("faults") else []
+
+
+def _told(summary: dict[str, Any], folder: Path) -> list[str]:
     if summary["status"] != "complete":
         return [f"{summary['experiment']}: {summary['status']}; what there is, is in {folder}"]
     head = "{experiment} with seed {seed}: {num_clients} clients, {rounds} round(s)"
     made = [head.format(**summary), ""]
     made.append(f"{'':24}accuracy  macro-F1  sem. distance  at fitted T    ECE")
     made += [_row(name, metrics) for name, metrics in _rows(summary)]
+    made += _spread(summary.get("intervals") or {})
     wire, seconds, memory = summary["wire"], summary["seconds"], summary["memory"]
     ratio = wire["fedavg_bytes_per_client"] / max(wire["bytes_up_per_client"], 1)
     took = ", ".join(f"{p} {seconds[p]:.1f}" for p in PHASES[:-1])
@@ -92,6 +109,19 @@ def lines(summary: dict[str, Any], folder: Path) -> list[str]:
     ]
 
 
+def _spread(intervals: dict[str, Any]) -> list[str]:
+    """One line, where there are intervals at all."""
+    student = intervals.get("student") or {}
+    named = (("accuracy", "accuracy"), ("semantic_distance", "sem. distance"))
+    told = [
+        f"{title} {student[key][0]:.3f} to {student[key][1]:.3f}"
+        for key, title in named
+        if student.get(key)
+    ]
+    head = f"student, {100 * intervals.get('level', 0.95):g} % over test samples, not seeds: "
+    return [head + ", ".join(told)] if told else []
+
+
 def _mb(memory: dict[str, Any]) -> str:
     worker = memory["worker_peak_mb"]
     return "not watched" if worker is None else f"{worker:.0f} MB"
@@ -104,7 +134,8 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         return rows
     teachers = [t for t in bounds["teachers"] if t is not None]
     best = max(teachers, key=lambda t: float(t["accuracy"]))
-    mean = {k: sum(t[k] for t in teachers) / len(teachers) for k in best if best[k] is not None}
+    known = [k for k in best if all(t[k] is not None for t in teachers)]
+    mean = {k: sum(t[k] for t in teachers) / len(teachers) for k in known}
     return [
         *rows,
         ("best teacher", best),

@@ -18,10 +18,13 @@ class DistillationLoss(ABC):
         uses_geometry: whether the value depends on the ground cost or on where labels lie.
         separable: whether a sample's value depends on that sample alone; losses that compare
             the samples of a batch with each other say False.
+        exact_gradient: whether the gradient is the value's own slope; a reproduction of a
+            solver that stops before it has converged says False.
     """
 
     uses_geometry: ClassVar[bool] = False
     separable: ClassVar[bool] = True
+    exact_gradient: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:

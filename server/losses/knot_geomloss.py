@@ -41,6 +41,7 @@ class KnotGeomloss(DistillationLoss):
     """
 
     uses_geometry: ClassVar[bool] = True
+    exact_gradient: ClassVar[bool] = False
 
     blur: float = Field(default=1e-3, gt=0)
     scaling: float = Field(default=0.5, gt=0, lt=1)
@@ -50,7 +51,7 @@ class KnotGeomloss(DistillationLoss):
         self.check(geometry)
         rows = p.reshape(-1, p.shape[-1])
         points = torch.as_tensor(geometry.points, dtype=p.dtype, device=p.device)
-        support = points.expand(len(rows), *points.shape)
+        support = points.repeat(len(rows), 1, 1)  # geomloss takes no views
         student = log_q.exp().expand_as(p).reshape(rows.shape)
         values: Tensor = _solver(self.blur, self.scaling)(student, support, rows, support)
         return values.view(p.shape[:-1])

@@ -68,10 +68,10 @@ def solve(
 def _plain(rows: Tensor) -> Floats:
     """Shape (N, C), float64, rows of sum 1 to the last bit but one."""
     plain = rows.detach().reshape(-1, rows.shape[-1]).to("cpu", torch.float64, copy=True)
-    sums = plain.clamp_(min=0.0).sum(dim=1, keepdim=True)
-    if not bool(torch.isfinite(sums).all()):
+    if not bool(torch.isfinite(plain.sum())):
         raise ValueError("distributions must be finite, got NaN or infinity")
-    return np.asarray(plain.div_(sums).numpy())
+    plain.clamp_(min=0.0)
+    return np.asarray(plain.div_(plain.sum(dim=1, keepdim=True)).numpy())
 
 
 def _simplex(q: Floats, p: Floats, cost: "LabelCost") -> tuple[Floats, Floats]:

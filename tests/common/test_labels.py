@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import pdist, squareform
 
 from common.labels import LabelGeometry
 
@@ -79,3 +83,142 @@ def test_a_geometry_checks_itself(changes, says):
 def test_positions_must_increase(positions):
     with pytest.raises(ValueError, match="3 increasing numbers"):
         LabelGeometry.ordinal(THREE, positions)
+
+
+@pytest.mark.parametrize(
+    ("positions", "says"),
+    [((0, 1), "got 2"), ((2, 1, 0), "got .2.0, 1.0, 0.0."), ((0, 1, np.inf), "inf")],
+)
+def test_what_is_wrong_with_positions_is_said(positions, says):
+    with pytest.raises(ValueError, match=f"^positions: 3 increasing numbers are needed, .*{says}"):
+        LabelGeometry.ordinal(THREE, positions)
+
+
+PLANE = [[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]
+
+
+def test_labels_in_space():
+    made = LabelGeometry.at_points(THREE, PLANE)
+    assert made.cost == pytest.approx(squareform(pdist(PLANE)))
+    assert made.points.tolist() == PLANE
+    assert made.is_metric
+    assert not made.is_line
+
+
+@settings(max_examples=50)
+@given(arrays(float, (4, 2), elements=st.floats(-100, 100)), st.floats(0.25, 4))
+def test_distances_to_a_power(points, p):
+    made = LabelGeometry.at_points("abcd", points, p)
+    assert np.allclose(made.cost, squareform(pdist(points)) ** p)
+    assert np.array_equal(made.cost, made.cost.T)
+    apart = made.cost[~np.eye(4, dtype=bool)].min() > 0
+    if p <= 1:
+        assert made.is_metric == apart
+
+
+def test_squared_distances_are_no_metric():
+    assert LabelGeometry.at_points(THREE, [0, 1, 2], p=2).cost[0].tolist() == [0, 1, 4]
+    assert not LabelGeometry.at_points(THREE, [0, 1, 2], p=2).is_metric
+    assert not LabelGeometry.at_points(THREE, [0, 0, 2]).is_metric  # two labels coincide
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=6, unique=True))
+def test_points_on_a_line_cost_what_positions_cost_in_any_order(line):
+    names, rank = [f"label {i}" for i in range(len(line))], np.argsort(line)
+    ordered = LabelGeometry.ordinal([names[i] for i in rank], np.sort(line))
+    made = LabelGeometry.at_points(names, line)
+    assert np.array_equal(made.cost[np.ix_(rank, rank)], ordered.cost)
+    assert made.is_line == (line == sorted(line))
+
+
+@pytest.mark.parametrize(
+    ("points", "p", "says"),
+    [
+        ([0, 1], 1, "points: one entry for each of 3 labels is needed, got 2"),
+        (3, 1, "got one number"),
+        ([[0, 1], [2], [3, 4]], 1, "points: all 3 rows need the same number of numbers"),
+        ([[], [], []], 1, "same number of coordinates"),
+        (np.zeros((3, 1, 1)), 1, "same number of coordinates"),
+        ([0, np.nan, 1], 1, "points: entry 1 is not finite"),
+        ([0, 1, 2], 0, "p: a number above 0 is needed, got 0"),
+        ([0, 1, 2], np.inf, "p: "),
+        ([0, 1, 1e200], 2, "overflow"),
+    ],
+)
+def test_points_that_are_refused(points, p, says):
+    with pytest.raises(ValueError, match=says):
+        LabelGeometry.at_points(THREE, points, p)
+
+
+def test_a_matrix_of_distances_gets_points_with_these_distances():
+    made = LabelGeometry.from_matrix(THREE, squareform(pdist(PLANE)))
+    assert pdist(made.points) == pytest.approx(pdist(PLANE))
+    assert made.cost == pytest.approx(squareform(pdist(PLANE)))
+
+
+def test_a_matrix_of_a_line_is_a_line():
+    line = LabelGeometry.ordinal("abcde", (-2.2, -1, 0, 1, 2.2))
+    assert LabelGeometry.from_matrix("abcde", line.cost).is_line
+    turned = line.permuted((3, 1, 0, 2, 4))
+    assert not LabelGeometry.from_matrix("abcde", turned.cost).is_line
+
+
+def test_a_matrix_need_not_be_a_metric():
+    made = LabelGeometry.from_matrix(THREE, [[0, 1, 9], [1, 0, 1], [9, 1, 0]])
+    assert made.cost[0].tolist() == [0, 1, 9]
+    assert not made.is_metric
+    assert np.isfinite(made.points).all()
+
+
+@pytest.mark.parametrize(
+    ("cost", "says"),
+    [
+        ([[0, 1, 2], [1, 0, -1], [2, -1, 0]], "cost: 'middle' to 'high' is -1, is negative"),
+        ([[0, 1, 2], [1, 3, 1], [2, 1, 0]], "cost: 'middle' to 'middle' is 3, must be 0"),
+        ([[0, 1, 2], [1, 0, 1], [5, 1, 0]], "cost: 'low' to 'high' is 2, differs"),
+        ([[0, 1, 2], [1, 0, np.nan], [2, 1, 0]], "cost: entry 1 is not finite"),
+        ([[0, 1], [1, 0]], "one entry for each of 3 labels is needed, got 2"),
+        ([[0, 1], [1, 0], [1, 1]], "cost: 3 rows of 3 numbers"),
+        ([[0, 1, 2], [1, 0], [2, 1, 0]], "same number of numbers"),
+    ],
+)
+def test_matrices_that_are_refused(cost, says):
+    with pytest.raises(ValueError, match=says):
+        LabelGeometry.from_matrix(THREE, cost)
+
+
+def test_rounding_makes_no_matrix_asymmetric():
+    cost = GOOD.cost.copy()
+    cost[0, 2] += 1e-12
+    made = LabelGeometry.from_matrix(THREE, cost)
+    assert np.array_equal(made.cost, made.cost.T)
+
+
+def test_labels_in_a_tree():
+    edges = [("root", "low", 1), ("root", "inner", 2), ("inner", "middle", 1), ("inner", "high", 3)]
+    made = LabelGeometry.tree(THREE, edges)
+    assert made.cost.tolist() == [[0, 4, 6], [4, 0, 4], [6, 4, 0]]
+    assert made.is_metric
+
+
+def test_a_path_is_a_line():
+    assert LabelGeometry.tree(THREE, [("low", "middle", 1), ("high", "middle", 2)]).is_line
+
+
+def test_permuted_labels_stand_where_others_stood():
+    made = LabelGeometry.ordinal(THREE, (0, 1, 5)).permuted((2, 0, 1))
+    assert made.names == THREE
+    assert made.points.tolist() == [[5], [0], [1]]
+    assert made.cost[0].tolist() == [0, 5, 4]
+    assert not made.is_line
+
+
+@pytest.mark.parametrize("order", [(0, 1), (0, 1, 1), (1, 2, 3), (0, 1, 2, 3), ()])
+def test_only_permutations_permute(order):
+    with pytest.raises(ValueError, match=r"^order: a permutation of 0 to 2 is needed, got"):
+        GOOD.permuted(order)
+
+
+def test_mean_cost():
+    assert GOOD.mean_cost == pytest.approx(4 / 3)
+    assert LabelGeometry.discrete(THREE).mean_cost == 1

@@ -5,9 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from common.arrays import Floats
+from common.component import component
 from common.configure import find, kinds
 from common.failures import ConfigError
 from common.labels import LabelGeometry
@@ -20,6 +21,8 @@ from server.students import fingerprint
 from server.students.frozen_mlp import FrozenMlp
 
 GRADES = LabelGeometry.ordinal(list("abc"))
+# Where an expected label tells distributions apart, unlike on a line.
+CORNERS = LabelGeometry(tuple("abc"), np.eye(3), np.sqrt(2) * (1 - np.eye(3)))
 SHORT = Schedule(steps=25, batch_size=32, learning_rate=1e-2)
 
 
@@ -43,7 +46,7 @@ def test_student_comes_to_agree_with_its_teachers(kind: str) -> None:
     module, loss = student(), find(DistillationLoss, kind)()
     schedule = Schedule(steps=100, batch_size=50, learning_rate=1e-2)
     history = distil(
-        module, features, targets, loss, GRADES, schedule, np.random.default_rng(2)
+        module, features, targets, loss, CORNERS, schedule, np.random.default_rng(2)
     ).losses
     wanted = targets.probs.mean(axis=0).argmax(axis=1)
     assert len(history) == 10
@@ -157,12 +160,60 @@ def test_predict_is_free_of_dropout_and_of_the_batching() -> None:
 
 
 def test_a_loss_that_cannot_serve_the_labels_is_refused_before_training() -> None:
+    @component
+    class Choosy(DistillationLoss):
+        def __call__(self, log_q: Tensor, p: Tensor, geometry: LabelGeometry) -> Tensor:
+            return log_q.sum(dim=1)
+
+        def check(self, geometry: LabelGeometry) -> None:
+            raise ConfigError("write another loss")
+
     features, targets = lesson_of()
-    flat, module = LabelGeometry.discrete(list("abc")), student()
+    module = student()
     before = fingerprint(module)
-    with pytest.raises(ConfigError, match="sinkhorn"):
-        distil(module, features, targets, Transport(), flat, SHORT, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match="write another loss"):
+        distil(module, features, targets, Choosy(), GRADES, SHORT, np.random.default_rng(0))
     assert fingerprint(module) == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("probs", np.nan), ("probs", -0.5), ("probs", 3.0), ("weights", np.inf)]
+)
+def test_targets_that_are_none_are_refused_before_training(field: str, value: float) -> None:
+    features, targets = lesson_of()
+    getattr(targets, field)[0, 3] = value
+    module = student()
+    before = fingerprint(module)
+    with pytest.raises(ValueError, match="must"):
+        distil(module, features, targets, Transport(), GRADES, SHORT, np.random.default_rng(0))
+    assert fingerprint(module) == before
+
+
+def test_a_learned_geometry_is_told_of_every_step_and_handed_back() -> None:
+    features, targets = lesson_of()
+    told: list[int] = []
+
+    def refine(
+        geometry: LabelGeometry, step: int, q: Tensor, p: Tensor, weights: Tensor
+    ) -> LabelGeometry:
+        told.append(step)
+        assert [x.shape for x in (q, p, weights)] == [(25, 3), (3, 25, 3), (3, 25)]
+        assert not q.requires_grad
+        return LabelGeometry.ordinal(list("abc"), [0, 1, 1 + step])
+
+    schedule = Schedule(steps=4, batch_size=25)
+    taught = distil(
+        student(),
+        features,
+        targets,
+        Transport(),
+        GRADES,
+        schedule,
+        np.random.default_rng(0),
+        refine=refine,
+    )
+    assert told == [1, 2, 3, 4]
+    assert taught.geometry.points[:, 0].tolist() == [0, 1, 5]
 
 
 def test_divergence_is_said_in_one_line() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from common import files
+from common.intervals import bootstrap
 from common.labels import LabelGeometry
 from common.metrics import METRICS, evaluate
 from common.seeds import stream
@@ -45,6 +46,13 @@ def scored(skill, seed=0):
     return evaluate(probs, labels, STARS, validation=held_out[::-1], gold=np.eye(5)[labels])
 
 
+def spread(skill):
+    labels, probs = arm(skill)
+    held_out, gold = arm(skill, 200, 100)[::-1], np.eye(5)[labels]
+    rng = stream(0, "spread")
+    return bootstrap(probs, labels, STARS, validation=held_out, gold=gold, draws=200, rng=rng)
+
+
 def complete(folder, clients=4, teachers=True, seed=0):
     """A run that went well; returns its folder."""
     labels, probs = arm(0.72)
@@ -57,6 +65,12 @@ def complete(folder, clients=4, teachers=True, seed=0):
             "centralised": scored(0.85),
             "ensemble": scored(0.75),
             "teachers": bounds if teachers else [],
+        },
+        "intervals": {
+            "level": 0.95,
+            "draws": 200,
+            "student": spread(0.72),
+            "bounds": {"centralised": spread(0.85), "ensemble": spread(0.75)},
         },
         "wire": {
             "bytes_up": 10_156 * clients,
