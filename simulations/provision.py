@@ -5,36 +5,58 @@ finds its own shard; the rows that only the observer may use are not on disk at 
 in ``split.json`` by number.
 """
 
+import contextlib
 import secrets
+import shutil
 from pathlib import Path
 
 from clients.store import Store
 from common.arrays import Ints
 from common.blanks import blanks, blanks_sha256
-from common.configure import dump, kind_of
+from common.configure import dump, kind_of, load
 from common.encoders import Encoder, encode_cached, resolve
-from common.files import write_json, write_lines
+from common.files import read_json, read_lines, write_json, write_lines
 from common.places import cache_dir
 from common.seeds import derive, stream
-from common.sites import register
+from common.sites import forget, register
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.plan import ServerPlan
 from simulations.datasets import Corpus
 from simulations.events import Progress
 from simulations.experiment import Experiment
+from simulations.provisioned import is_sealed, reopen, seal
 from simulations.split import Split, split
 
 
 def provision(experiment: Experiment, folder: Path, progress: Progress) -> None:
-    """Fill a fresh run folder.
+    """Fill a run folder; what an interrupted attempt left is made anew, what is whole is kept.
 
     Raises:
         DataError: the data set is missing or damaged.
         ConfigError: the split cannot be had from this data.
+        FolderError: what was provisioned has been changed since.
     """
+    if is_sealed(folder):
+        reopen(folder)
+    else:
+        _clear(folder)
+        _fill(experiment, folder)
+        seal(folder)
+    _warm(folder, progress)
+
+
+def _clear(folder: Path) -> None:
+    """Undo what an attempt did before it was cut short; nobody has acted on it yet."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        forget(read_json(folder / "terms.json")["site"])
+    for store in (folder / "clients").iterdir():
+        shutil.rmtree(store)
+
+
+def _fill(experiment: Experiment, folder: Path) -> None:
     corpus, parts = divide(experiment)
-    experiment.server.loss.check(corpus.geometry)
+    experiment.server.loss.check(experiment.server.geometry.build(corpus.geometry))
     encoder = resolve(experiment.clients.encoder)
     transfer = TransferSet(tuple(corpus.texts[row] for row in parts.transfer))
     terms = _terms(experiment, corpus, transfer, encoder)
@@ -48,7 +70,6 @@ def provision(experiment: Experiment, folder: Path, progress: Progress) -> None:
     for client, rows in enumerate(parts.clients):
         _stock(experiment, folder, client, corpus, rows, encoder)
     register(terms.site, folder / "clients")
-    _warm(experiment, corpus, parts, encoder, progress)
 
 
 def divide(experiment: Experiment) -> tuple[Corpus, Split]:
@@ -105,16 +126,15 @@ def _stock(
     )
 
 
-def _warm(
-    experiment: Experiment, corpus: Corpus, parts: Split, encoder: Encoder, progress: Progress
-) -> None:
+def _warm(folder: Path, progress: Progress) -> None:
     """Compute the features of all public texts once, for everybody."""
-    shelf = cache_dir() / "features"
+    terms, shelf = Terms.read(folder / "terms.json"), cache_dir() / "features"
+    encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
     shelf.mkdir(exist_ok=True)
     listed = [
-        [corpus.texts[row] for row in parts.transfer],
-        [corpus.texts[row] for row in parts.validation],
-        list(blanks(experiment.clients.blanks)),
+        [row["text"] for row in read_lines(folder / "transfer.jsonl")],
+        [row["text"] for row in read_lines(folder / "validation.jsonl")],
+        list(blanks(terms.blanks)),
     ]
     total, before = sum(map(len, listed)), 0
     for texts in listed:

@@ -74,14 +74,22 @@ def _plain(rows: Tensor) -> Floats:
     return np.asarray(plain.div_(plain.sum(dim=1, keepdim=True)).numpy())
 
 
+def in_pots_range(cost: "LabelCost") -> tuple[Floats, float]:
+    """A cost between 0 and 1, to be multiplied by its range, and what to add then.
+
+    POT calls negative costs infeasible, and its tolerances are absolute.
+    """
+    lowest = min(0.0, float(cost.matrix.min()))
+    return np.ascontiguousarray((cost.matrix - lowest) / cost.range), lowest
+
+
 def _simplex(q: Floats, p: Floats, cost: "LabelCost") -> tuple[Floats, Floats]:
     """Values (N,) and centred potentials (N, C) by POT; q is (B, C), repeated."""
-    lowest = min(0.0, float(cost.matrix.min()))  # POT calls negative costs infeasible
-    matrix = np.ascontiguousarray(cost.matrix - lowest)
+    matrix, lowest = in_pots_range(cost)
     solved = [_one(q[n % len(q)], row, matrix, cost.is_metric) for n, row in enumerate(p)]
-    values = np.array([value for _, value in solved]) + lowest
+    values = np.array([value for _, value in solved]) * cost.range + lowest
     f: Floats = np.array([potential for potential, _ in solved]).reshape(p.shape)
-    return values, f - f.mean(axis=1, keepdims=True)
+    return values, (f - f.mean(axis=1, keepdims=True)) * cost.range
 
 
 def _one(q: Floats, p: Floats, matrix: Floats, is_metric: bool) -> tuple[Floats, float]:

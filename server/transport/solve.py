@@ -99,8 +99,7 @@ def transport_plan(q: Floats, p: Floats, cost: LabelCost) -> Floats:
     from ot import emd  # takes seconds to import
 
     q, p = (np.maximum(np.asarray(row, dtype=np.float64), 0.0) for row in (q, p))
-    lowest = min(0.0, float(cost.matrix.min()))  # POT calls negative costs infeasible
-    plan: Floats = emd(q / q.sum(), p / p.sum(), cost.matrix - lowest)
+    plan: Floats = emd(q / q.sum(), p / p.sum(), lp.in_pots_range(cost)[0])
     return plan
 
 
