@@ -86,28 +86,25 @@ def in_pots_range(cost: "LabelCost") -> tuple[Floats, float]:
 def _simplex(q: Floats, p: Floats, cost: "LabelCost") -> tuple[Floats, Floats]:
     """Values (N,) and centred potentials (N, C) by POT; q is (B, C), repeated."""
     matrix, lowest = in_pots_range(cost)
-    solved = [_one(q[n % len(q)], row, matrix, cost.is_metric) for n, row in enumerate(p)]
-    values = np.array([value for _, value in solved]) * cost.range + lowest
-    f: Floats = np.array([potential for potential, _ in solved]).reshape(p.shape)
-    return values, (f - f.mean(axis=1, keepdims=True)) * cost.range
-
-
-def _one(q: Floats, p: Floats, matrix: Floats, is_metric: bool) -> tuple[Floats, float]:
-    """Potential f (C,) and value of one problem."""
-    if is_metric and len(q) >= _REDUCE_FROM:
-        surplus = q - p
-        sources, sinks = np.flatnonzero(surplus > 0), np.flatnonzero(surplus < 0)
+    solver, reduced = _pot(), cost.is_metric and cost.num_labels >= _REDUCE_FROM
+    columns = np.ascontiguousarray(matrix.T)
+    values, f = np.zeros(len(p)), np.zeros(p.shape)
+    for n, taken in enumerate(p):
+        given = q[n % len(q)]
+        if reduced:
+            surplus = given - taken
+            given, taken = np.maximum(surplus, 0.0), np.maximum(-surplus, 0.0)
+        sources, sinks = given.nonzero()[0], taken.nonzero()[0]
         if not (len(sources) and len(sinks)):
-            return np.zeros(len(q)), 0.0
-        supply, demand = surplus[sources], -surplus[sinks]
-    else:
-        sources, sinks = np.flatnonzero(q), np.flatnonzero(p)
-        supply, demand = q[sources], p[sinks]
-    # The simplex wants equal masses; what rounding left is far below any promise.
-    demand = demand * (supply.sum() / demand.sum())
-    between = np.ascontiguousarray(matrix[np.ix_(sources, sinks)])
-    value, g = _pot()(supply, demand, between)
-    return (matrix[:, sinks] - g).min(axis=1), value
+            continue
+        supply, demand = given[sources], taken[sinks]
+        # The simplex wants equal masses; what rounding left is far below any promise.
+        demand *= supply.sum() / demand.sum()
+        values[n], g = solver(supply, demand, matrix[sources].take(sinks, axis=1))
+        # The largest f that the constraints allow, also where q has no mass.
+        np.subtract(columns[sinks], g[:, None]).min(axis=0, out=f[n])
+    f -= f.mean(axis=1, keepdims=True)
+    return values * cost.range + lowest, f * cost.range
 
 
 @cache
