@@ -13,6 +13,7 @@ import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from clients import faults
 from clients.client import Client
 from clients.store import Store
 from common.failures import FolderError
@@ -21,7 +22,18 @@ from common.reasons import Reason, Refused
 from common.sites import find
 from common.wire import pack_answers, pack_hello, pack_status, unpack_question
 
-app = ClientApp()
+
+def _stores(context: Context, site: str) -> Path | None:
+    """The folder of this site's stores, or None if the site has none for this run."""
+    if "store" in context.node_config:
+        return Path(str(context.node_config["store"]))
+    try:
+        return find(site)
+    except FolderError:
+        return None
+
+
+app = ClientApp(mods=faults.mods(_stores))
 
 
 @app.query("hello")
@@ -46,13 +58,18 @@ def teacher(message: Message, context: Context) -> Message:
 
 @app.query("predict")
 def predict(message: Message, context: Context) -> Message:
-    """Bring the answers of the logical clients; one that fails is simply not among them."""
+    """Bring the answers of the logical clients; one that fails is simply not among them.
+
+    Where nobody answers, the reply is a status: one reason code for each.
+    """
     answers: list[Answer] = []
 
     def ask(client: Client, question: Question) -> None:
         answers.append(client.answer(question))
 
-    question, _ = _each(message, context, ask)
+    question, done = _each(message, context, ask)
+    if done and not answers:
+        return Message(pack_status(done), reply_to=message)
     return Message(pack_answers(answers, question.round), reply_to=message)
 
 
@@ -73,16 +90,6 @@ def _each(
         else:
             done[client] = guarded(stores / str(client), lambda c: act(c, question))
     return question, done
-
-
-def _stores(context: Context, site: str) -> Path | None:
-    """The folder of this site's stores, or None if the site has none for this run."""
-    if "store" in context.node_config:
-        return Path(str(context.node_config["store"]))
-    try:
-        return find(site)
-    except FolderError:
-        return None
 
 
 def guarded(folder: Path, act: Callable[[Client], None]) -> Reason:

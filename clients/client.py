@@ -9,6 +9,7 @@ from pydantic import Field
 from clients.store import Store
 from clients.teachers import FittedTeacher, Teacher
 from clients.teachers.frozen_mlp import FrozenMlp
+from clients.vetting import Vetting, vet, vetted
 from common.arrays import Floats
 from common.audit import AuditLog
 from common.blanks import blanks
@@ -32,11 +33,13 @@ class ClientConfig:
         teacher: the model each client trains on its own texts.
         encoder: turns texts into features; the same for all, and public.
         blanks: the list of content-free texts on which a teacher shows its bias.
+        vetting: what shared texts a client refuses to train for and to answer about.
     """
 
     teacher: Teacher = Field(default_factory=FrozenMlp)
     encoder: Encoder = Field(default_factory=Sentence)
     blanks: Literal["content_free", "random_tokens"] = "random_tokens"
+    vetting: Vetting = Field(default_factory=Vetting)
 
 
 class Client:
@@ -50,13 +53,23 @@ class Client:
         self._audit = AuditLog(store.public() / "audit" / f"client-{self.id}.jsonl")
 
     def encode(self) -> None:
-        """Compute the features of the private texts, unless they are there."""
+        """Look at the shared texts; compute the features of the private ones, unless there.
+
+        Raises:
+            Refused: the shared texts are not those agreed on, or look like probes.
+        """
+        vet(self._store, self._config.vetting)
         if self._store.features() is None:
             texts, _ = self._store.shard()
             self._store.keep_features(self._config.encoder.encode(texts))
 
     def train(self) -> None:
-        """Fit the teacher, unless there is one."""
+        """Fit the teacher, unless there is one.
+
+        Raises:
+            Refused: there are no features, or the client refuses the shared texts.
+        """
+        vet(self._store, self._config.vetting)
         if self._store.teacher() is not None:
             return
         features = self._store.features()
@@ -71,7 +84,8 @@ class Client:
         """The release of this round: the same bytes however often it is asked for.
 
         Raises:
-            Refused: the server means another run, transfer set, class order or layout.
+            Refused: the server means another run, transfer set, class order or layout, or
+                the client refuses the shared texts.
         """
         layout, asked, verdict = self._terms.layout, question.payload, self._judge(question)
         self._audit.append(
@@ -98,7 +112,8 @@ class Client:
 
     def _record(self, server_round: int) -> Record:
         layout = self._terms.layout
-        codes = to_codes(self._predict(self._store.transfer().texts), layout.bits)
+        shared = vetted(self._store, self._config.vetting)
+        codes = to_codes(self._predict(shared.texts), layout.bits)
         bias, size = None, None
         if layout.flags & Flags.bias:
             mean = self._predict(blanks(self._config.blanks)).astype(np.float64).mean(axis=0)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from common.arrays import Floats, Ints
 from common.files import read_json, read_lines, write_bytes, write_json, write_lines
@@ -18,6 +20,8 @@ from common.terms import Terms
 from common.transfer import TransferSet
 
 _PRIVATE, _FOLDER = 0o600, 0o700
+_DIGEST_BYTES = 32
+_SEAL = "sha256"  # in the metadata of a teacher's file: of the same tensors without metadata
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Store:
         """The folder that all parties share."""
         return Path(self.about()["public"])
 
+    def move_public(self, public: Path) -> None:
+        """Say where the public folder lies now."""
+        about, here = self.about(), str(public.resolve())
+        if about["public"] != here:
+            write_json(self.root / "client.json", about | {"public": here}, _PRIVATE)
+
     def terms(self) -> Terms:
         """What was agreed on when the store was made, and pinned by hash then.
 
@@ -87,31 +97,50 @@ class Store:
         """The shared texts, compared with the pinned hash."""
         return TransferSet.read(self.public() / "transfer.jsonl", self.terms().transfer_sha256)
 
+    def verdict(self) -> dict[str, Any] | None:
+        """What this client thinks of the transfer set of its run, or None if that is not known."""
+        try:
+            found = read_json(self.root / "vetting.json")
+        except (OSError, ValueError):
+            return None
+        whole = isinstance(found, dict) and found.keys() == {"sha256", "objection"}
+        return found if whole else None
+
+    def keep_verdict(self, verdict: dict[str, Any]) -> None:
+        """Store what this client thinks of the transfer set; it is looked at once."""
+        write_json(self.root / "vetting.json", verdict, _PRIVATE)
+
     def shard(self) -> tuple[list[str], Ints]:
         """The private texts and their labels, shape (M,)."""
         rows = read_lines(self.root / "shard.jsonl")
         return [row["text"] for row in rows], np.array([row["label"] for row in rows], np.int64)
 
     def features(self) -> Floats | None:
-        """Features of the private texts, shape (M, D), or None before they are computed."""
+        """Features of the private texts, shape (M, D), or None if there are none undamaged."""
         path = self.root / "features.npy"
-        made: Floats | None = np.load(path, allow_pickle=False) if path.exists() else None
+        raw = path.read_bytes() if path.exists() else b""
+        data, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
+        if hashlib.sha256(data).digest() != digest:
+            return None
+        made: Floats = np.load(io.BytesIO(data), allow_pickle=False)
         return made
 
     def keep_features(self, features: Floats) -> None:
-        """Store the features of the private texts."""
+        """Store the features of the private texts, with a digest behind the array."""
         file = io.BytesIO()
         np.save(file, features, allow_pickle=False)
-        write_bytes(self.root / "features.npy", file.getvalue(), _PRIVATE)
+        data = file.getvalue()
+        write_bytes(self.root / "features.npy", data + hashlib.sha256(data).digest(), _PRIVATE)
 
     def teacher(self) -> dict[str, Any] | None:
-        """The teacher's tensors, or None before it is trained."""
+        """The teacher's tensors, or None if there is none undamaged."""
         path = self.root / "teacher.safetensors"
-        return load_file(path) if path.exists() else None
+        return _checked(path.read_bytes()) if path.exists() else None
 
     def keep_teacher(self, tensors: dict[str, Any]) -> None:
         """Store the teacher; it is loaded from now on and never fitted again."""
-        write_bytes(self.root / "teacher.safetensors", save(tensors), _PRIVATE)
+        sealed = save(tensors, {_SEAL: hashlib.sha256(save(tensors)).hexdigest()})
+        write_bytes(self.root / "teacher.safetensors", sealed, _PRIVATE)
 
     def note(self, text: str) -> None:
         """Append to the client's own log, which nobody else reads."""
@@ -131,3 +160,14 @@ class Store:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
+
+
+def _checked(data: bytes) -> dict[str, Any] | None:
+    """The tensors of a teacher's file, or None where they are not what was written."""
+    try:
+        tensors = load(data)
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError):
+        return None
+    sealed = head.get("__metadata__", {}).get(_SEAL)
+    return tensors if sealed == hashlib.sha256(save(tensors)).hexdigest() else None

@@ -8,6 +8,7 @@ bytes is the same release with one more attempt.
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,19 @@ from common.reasons import Reason
 START = "0" * 64
 
 
+@dataclass(frozen=True)
+class Mark:
+    """How far a log had come at some moment.
+
+    Attributes:
+        length: in bytes.
+        head: the hash of the last line then.
+    """
+
+    length: int
+    head: str
+
+
 class AuditLog:
     """One side's log; a line is on disk when :meth:`append` returns."""
 
@@ -25,6 +39,7 @@ class AuditLog:
         self._path = path
         lines = _repaired(path)
         self._previous = _hash(lines[-1]) if lines else START
+        self._length = sum(len(line) + 1 for line in lines)
         self._attempts: dict[tuple[str, int, int, str], int] = {}
         for line in lines:
             entry = json.loads(line)
@@ -34,6 +49,11 @@ class AuditLog:
     def head(self) -> str:
         """The hash of the last line: who keeps it elsewhere can tell a changed last line."""
         return self._previous
+
+    @property
+    def mark(self) -> Mark:
+        """How far the log has come: a log that is cut there holds what it holds now."""
+        return Mark(self._length, self._previous)
 
     def append(
         self,
@@ -71,7 +91,7 @@ class AuditLog:
             file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self._previous = _hash(line)
+        self._previous, self._length = _hash(line), self._length + len(line) + 1
 
 
 def verified(path: Path, head: str | None = None) -> list[dict[str, Any]]:
@@ -84,19 +104,46 @@ def verified(path: Path, head: str | None = None) -> list[dict[str, Any]]:
     Raises:
         CheckFailed: the first line at which it does not.
     """
+    return _chain(path.read_bytes(), path.name, head)
+
+
+def verified_until(path: Path, mark: Mark) -> list[dict[str, Any]]:
+    """The entries up to ``mark``, if the chain holds that far and ends there.
+
+    Raises:
+        CheckFailed: it does not.
+    """
+    return _chain(path.read_bytes()[: mark.length], path.name, mark.head)
+
+
+def cut(path: Path, mark: Mark, aside: Path) -> None:
+    """Bring a log back to ``mark``; what followed is appended to ``aside``, nothing is lost.
+
+    A log that is killed in between has the lines in both files, and is cut once more.
+    """
+    tail = path.read_bytes()[mark.length :]
+    if tail:
+        with aside.open("ab") as file:
+            file.write(tail)
+            file.flush()
+            os.fsync(file.fileno())
+        os.truncate(path, mark.length)
+
+
+def _chain(data: bytes, name: str, head: str | None) -> list[dict[str, Any]]:
     previous, entries = START, []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(data.splitlines(), start=1):
         try:
             entry = json.loads(line)
             broken = entry["previous"] != previous
         except (ValueError, KeyError, TypeError):
             broken = True
         if broken:
-            raise CheckFailed(f"the audit chain of {path.name} is broken at line {number}")
+            raise CheckFailed(f"the audit chain of {name} is broken at line {number}")
         entries.append(entry)
         previous = _hash(line)
     if head not in (None, previous):
-        raise CheckFailed(f"the audit chain of {path.name} is broken at line {len(entries)}")
+        raise CheckFailed(f"the audit chain of {name} is broken at line {len(entries)}")
     return entries
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write beside, flush, rename."""
+"""Files that are either whole or not there: write beside, flush, rename, flush the folder."""
 
 import contextlib
 import errno
@@ -41,6 +41,19 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Have the renaming itself on disk, so that what is written later cannot be there first."""
+    if os.name == "nt":
+        return  # a folder cannot be opened there, and the file system keeps the order itself
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems know no such thing
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:

@@ -22,6 +22,19 @@ class Reason(IntEnum):
     refused = 13
 
 
+# What a client may say of itself; the others are the server's to find.
+SAID_BY_CLIENTS = frozenset(
+    {
+        Reason.wrong_field,
+        Reason.wrong_binding,
+        Reason.wrong_round,
+        Reason.wrong_client,
+        Reason.client_error,
+        Reason.refused,
+    }
+)
+
+
 class Refused(Exception):
     """A message that is not taken; carries its reason code and nothing else."""
 

@@ -10,7 +10,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_to_proto
 
 from common.messages import Answer, Question
-from common.reasons import Reason, Refused
+from common.reasons import SAID_BY_CLIENTS, Reason, Refused
 from common.records import PREDICTIONS
 
 HELLO = "query.hello"
@@ -98,6 +98,24 @@ def unpack_status(record: RecordDict) -> dict[int, Reason]:
         return {client_id(name): Reason(_integer(code)) for name, code in fields.items()}
     except ValueError as error:
         raise Refused(Reason.wrong_field) from error
+
+
+def unpack_refusal(record: RecordDict) -> dict[int, Reason]:
+    """Why nobody on a node answered: the codes, if the reply is a status and no answer.
+
+    Returns:
+        Empty if the reply is anything but a status.
+
+    Raises:
+        Refused: it is a status, but says of nobody, or of somebody, what a client that did
+            not answer cannot say.
+    """
+    if "status" not in record:
+        return {}
+    said = unpack_status(record)
+    if not said or not SAID_BY_CLIENTS.issuperset(said.values()):
+        raise Refused(Reason.wrong_field)
+    return said
 
 
 def pack_hello(partition: int) -> RecordDict:

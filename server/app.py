@@ -15,6 +15,10 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from common.failures import KINDS, Failure
+from common.faults import stamp
+from common.lock import held
+from server import faults
+from server.checkpoint import newest
 from server.coordinator import Progress
 from server.plan import open_coordinator
 from server.strategy import FederatedDistillation
@@ -38,28 +42,30 @@ def main(grid: Grid, context: Context) -> None:
             words += [f"--{option}", str(context.run_config[option])]
     folder = Path(_simulator("provision", *words).splitlines()[-1])
     keep_out(folder)
-    try:
-        serve(grid, folder, lambda phase, done, total: None)
-        _simulator("observe", str(folder))
-    except BaseException:
-        _simulator("abandon", str(folder))
-        raise
+    with held(folder):
+        try:
+            serve(grid, folder, lambda phase, done, total: None)
+            _simulator("observe", str(folder))
+        except BaseException:
+            _simulator("abandon", str(folder))
+            raise
 
 
 def serve(grid: Grid, folder: Path, progress: Progress) -> None:
-    """Run all rounds of a provisioned run folder and write the outcome."""
+    """Run all rounds of a provisioned run folder that are not committed; write the outcome."""
     torch.set_num_threads(1)  # the number of threads changes the bits
+    stamp(folder)
     coordinator, terms = open_coordinator(folder, progress)
-    strategy = FederatedDistillation(coordinator, progress, PHASE_TIMEOUT_SECONDS)
-    strategy.start(grid, ArrayRecord(), terms.num_rounds, timeout=PHASE_TIMEOUT_SECONDS)
-    coordinator.finish(
-        {
-            "isolated": True,
-            "envelope_up": strategy.envelope_bytes,
-            "seconds": coordinator.seconds | strategy.seconds,
-            "driver_peak_mb": peak_mb(),
-        }
-    )
+
+    def reach(phase: str, server_round: int) -> None:
+        faults.reach(phase, folder, server_round)
+
+    done = coordinator.resume(newest(folder, terms.run)[0])
+    strategy = FederatedDistillation(coordinator, progress, PHASE_TIMEOUT_SECONDS, reach, done)
+    left = terms.num_rounds - done
+    strategy.start(grid, ArrayRecord(), left, timeout=PHASE_TIMEOUT_SECONDS)
+    reach("served", terms.num_rounds)
+    coordinator.finish({"driver_peak_mb": peak_mb()})
 
 
 def peak_mb() -> float:

@@ -1,26 +1,27 @@
 """What the server writes into the run folder: releases, audit log, rounds, student."""
 
-import csv
 import hashlib
-import io
 import json
-from dataclasses import dataclass, field
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from common.arrays import Floats, Ints
-from common.audit import AuditLog
+from common.audit import START, AuditLog, Mark, cut, released, verified
 from common.configure import load
-from common.failures import FolderError
-from common.files import read_json, write_bytes, write_json, write_text
+from common.failures import Failure, FolderError
+from common.files import read_json, read_lines, write_bytes, write_json, write_lines, write_text
 from common.labels import LabelGeometry
-from common.reasons import Reason
 from common.terms import Terms
-from server.students import Student
+from server.checkpoint import Checkpoint, commit, newest
+from server.memory import pack_geometry
+from server.students import Student, fingerprint
+from server.tallies import Tally, from_json, to_json, to_table
 
 CARD = """# A student of fedknot
 
@@ -35,44 +36,17 @@ tensors, `config.json` the encoder, the labels and the recipe.
 """
 
 
-STATUSES = ("answered", "lost", "quarantined")
-
-
-@dataclass
-class Tally:
-    """What happened to one client over the run.
-
-    Attributes:
-        status: of its last round.
-        reason: of that status.
-        ever: every status it has had; distinct clients are counted by it.
-        bytes_up: of all its accepted payloads.
-        bytes_down: of all questions to it.
-        seconds: from the questions to its accepted answers, others' turns included.
-    """
-
-    status: str = "lost"
-    reason: str = Reason.timeout.name
-    ever: set[str] = field(default_factory=set)
-    bytes_up: int = 0
-    bytes_down: int = 0
-    seconds: float = 0.0
-
-    def note(self, status: str, reason: Reason) -> None:
-        """Set the status of this round."""
-        self.status, self.reason = status, reason.name
-        self.ever.add(status)
-
-
 class Archive:
     """The server's hand in the run folder; opens nothing under ``clients/``."""
 
     def __init__(self, folder: Path, clients: range) -> None:
         self._folder = folder
-        (folder / "audit" / "server.jsonl").touch()  # there, even if nobody is asked anything
-        self.audit = AuditLog(folder / "audit" / "server.jsonl")
+        self._log = folder / "audit" / "server.jsonl"
+        self._log.touch()  # there, even if nobody is asked anything
+        self.audit = AuditLog(self._log)
         self.tallies = {client: Tally() for client in clients}
         self._released: set[tuple[int, int]] = set()
+        self._lines: list[dict[str, Any]] = []
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
         """Keep an accepted byte string exactly as it crossed."""
@@ -85,14 +59,57 @@ class Archive:
         """Append one line to ``rounds.jsonl``."""
         with (self._folder / "rounds.jsonl").open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._lines.append(line)
 
-    def keep_beliefs(self, geometry: LabelGeometry, clients: Ints, weights: Floats) -> None:
+    def commit(
+        self, run: str, server_round: int, parts: dict[str, bytes], counts: dict[str, Any]
+    ) -> None:
+        """Commit a round: from now on it is never done again.
+
+        Args:
+            run: the id of the run.
+            server_round: which round has ended.
+            parts: student, weighting, ground cost and weights.
+            counts: of the server, as JSON.
+        """
+        mark = self.audit.mark
+        record = {
+            "audit": {"length": mark.length, "head": mark.head},
+            "rounds": self._lines,
+            "tallies": to_json(self.tallies),
+            "counts": counts,
+        }
+        parts = parts | {"record.json": json.dumps(record, allow_nan=False).encode()}
+        commit(self._folder, run, Checkpoint(server_round, parts))
+
+    def rewind(self, checkpoint: Checkpoint | None) -> None:
+        """Bring everything that grows back to a committed round, or to the start.
+
+        What the log holds beyond is moved to ``audit/server-cut.jsonl``. The releases of
+        later rounds are dropped: who made them has them, and sends the same bytes again.
+        """
+        number, mark = 0, Mark(0, START)
+        if checkpoint is not None:
+            record = checkpoint.record
+            number, mark = checkpoint.round, checkpoint.mark
+            self._lines, self.tallies = record["rounds"], from_json(record["tallies"])
+            write_lines(self._folder / "rounds.jsonl", self._lines)
+        else:
+            (self._folder / "rounds.jsonl").unlink(missing_ok=True)
+        (self._folder / "checkpoint" / "server.json").unlink(missing_ok=True)
+        cut(self._log, mark, self._log.with_name("server-cut.jsonl"))
+        self.audit = AuditLog(self._log)
+        self._released = {(r, client) for r, client, _ in released(verified(self._log))}
+        for home in (self._folder / "releases").iterdir():
+            if home.is_dir() and home.name.isdecimal() and int(home.name) > number:
+                shutil.rmtree(home)
+
+    def keep_beliefs(self, geometry: LabelGeometry, weights: bytes) -> None:
         """Keep what the server believed in its last round; the round before is replaced.
 
         Args:
             geometry: the ground cost as it was after the last step.
-            clients: shape (K,), who answered.
-            weights: shape (K, N), as the weighting gave them.
+            weights: who answered and whom it believed (:func:`server.memory.pack_weights`).
         """
         home = self._folder / "checkpoint"
         told = {
@@ -101,21 +118,11 @@ class Archive:
             "cost": geometry.cost.tolist(),
         }
         write_json(home / "geometry.json", told)
-        tensors = {
-            "clients": torch.tensor(clients, dtype=torch.int64),
-            "weights": torch.tensor(weights, dtype=torch.float32),
-        }
-        write_bytes(home / "weights.safetensors", save(tensors))
+        write_bytes(home / "weights.safetensors", weights)
 
     def keep_tallies(self) -> None:
-        """Write ``clients.csv``: one line a client, nothing about its data."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["client", "status", "reason", "bytes_up", "bytes_down", "seconds"])
-        for client, t in self.tallies.items():
-            row = [client, t.status, t.reason, t.bytes_up, t.bytes_down, round(t.seconds, 3)]
-            table.writerow(row)
-        write_text(self._folder / "clients.csv", text.getvalue())
+        """Write ``clients.csv``."""
+        write_text(self._folder / "clients.csv", to_table(self.tallies))
 
     def keep_student(self, student: torch.nn.Module, recipe: dict[str, Any], terms: Terms) -> None:
         """Write ``student/``: tensors, what is needed to rebuild them, a model card."""
@@ -168,6 +175,25 @@ def open_student(folder: Path) -> torch.nn.Module:
     student = recipe.build(config["num_features"], len(config["labels"]), rng)
     student.load_state_dict(load_file(home / "head.safetensors"))
     return student.eval()
+
+
+def is_served(folder: Path, terms: Terms) -> bool:
+    """Whether the server came to its end, and all it left is still as it was."""
+    checkpoint, _ = newest(folder, terms.run)
+    if checkpoint is None or checkpoint.round < terms.num_rounds:
+        return False
+    record = checkpoint.record
+    try:
+        outcome = read_json(folder / "checkpoint" / "server.json")
+        student = fingerprint(open_student(folder)) == outcome["student_sha256"]
+        rounds = read_lines(folder / "rounds.jsonl") == record["rounds"]
+        tallies = (folder / "clients.csv").read_text() == to_table(from_json(record["tallies"]))
+        geometry = pack_geometry(open_geometry(folder)) == checkpoint.parts["geometry.safetensors"]
+        weights = (folder / "checkpoint" / "weights.safetensors").read_bytes()
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError, Failure):
+        return False
+    believed = weights == checkpoint.parts["weights.safetensors"]
+    return all((student, rounds, tallies, geometry, believed))
 
 
 def open_geometry(folder: Path) -> LabelGeometry:

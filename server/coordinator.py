@@ -21,14 +21,26 @@ from common.terms import Terms
 from server.admission import Admission
 from server.aggregators import Aggregator
 from server.aggregators.keep_all import KeepAll
-from server.archive import STATUSES, Archive
+from server.archive import Archive
+from server.carrier import Carrier
+from server.checkpoint import Checkpoint
 from server.distil import Schedule, distil, predict
 from server.geometries import Geometry
 from server.geometries.given import Given
 from server.losses import DistillationLoss
 from server.losses.transport import Transport
+from server.memory import (
+    pack_geometry,
+    pack_state,
+    pack_student,
+    pack_weights,
+    restore_geometry,
+    restore_state,
+    restore_student,
+)
 from server.students import Student, count_parameters, fingerprint
 from server.students.frozen_mlp import FrozenMlp
+from server.tallies import STATUSES
 from server.weightings import State, Weighting
 from server.weightings.knot import Knot
 
@@ -105,6 +117,26 @@ class Coordinator:
         )
         self.seconds = dict.fromkeys(("aggregate", "distil"), 0.0)
         self.accepted, self.rejected = 0, 0
+        self.carrier = Carrier()
+
+    def resume(self, checkpoint: Checkpoint | None) -> int:
+        """Go back to a committed round, or to before the first; return its number.
+
+        Whatever the run folder holds of later rounds is undone, so that they are done as if
+        they had never begun.
+        """
+        self._archive.rewind(checkpoint)
+        if checkpoint is None:
+            return 0
+        parts, counts = checkpoint.parts, checkpoint.record["counts"]
+        restore_student(self.student, parts["student.safetensors"])
+        self._state = restore_state(parts["weighting.safetensors"])
+        self.cost = restore_geometry(self.cost, parts["geometry.safetensors"])
+        self._archive.keep_beliefs(self.cost, parts["weights.safetensors"])
+        self.accepted, self.rejected = counts["accepted"], counts["rejected"]
+        self.seconds = counts["seconds"]
+        self.carrier = Carrier.from_json(counts["carrier"])
+        return checkpoint.round
 
     @property
     def clients(self) -> range:
@@ -197,8 +229,10 @@ class Coordinator:
         self.cost = lesson.geometry
         self.seconds["aggregate"] += aggregated - started
         self.seconds["distil"] += time.monotonic() - aggregated
-        self._archive.keep_beliefs(self.cost, ensemble.clients, weights)
+        believed = pack_weights(ensemble.clients, weights)
+        self._archive.keep_beliefs(self.cost, believed)
         self._archive.keep_round(self._line(question.round, len(admitted), lesson.losses[-1]))
+        self._commit(question.round, believed)
 
     def finish(self, extra: dict[str, Any]) -> None:
         """Write the student, the tallies and, last, the outcome with ``extra`` merged in."""
@@ -219,9 +253,26 @@ class Coordinator:
             "student_sha256": fingerprint(self.student),
             "predictions_sha256": self._archive.predictions_hash(),
             "audit_head": self._archive.audit.head,
-            "seconds": self.seconds,
+            "isolated": self.carrier.isolated,
+            "envelope_up": self.carrier.envelope_bytes,
+            "seconds": self.seconds | self.carrier.seconds,
         }
         self._archive.keep_outcome(outcome | extra)
+
+    def _commit(self, server_round: int, believed: bytes) -> None:
+        parts = {
+            "student.safetensors": pack_student(self.student),
+            "weighting.safetensors": pack_state(self._state),
+            "geometry.safetensors": pack_geometry(self.cost),
+            "weights.safetensors": believed,
+        }
+        counts = {
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "seconds": self.seconds,
+            "carrier": self.carrier.to_json(),
+        }
+        self._archive.commit(self._terms.run, server_round, parts, counts)
 
     def _log(
         self,

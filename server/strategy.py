@@ -20,6 +20,7 @@ from common.wire import (
     pack_question,
     unpack_answers,
     unpack_hello,
+    unpack_refusal,
     unpack_status,
 )
 from server.coordinator import Coordinator, Progress
@@ -37,26 +38,43 @@ class FederatedDistillation(Strategy):
     their own ids, many to a message: client k lives on the node of partition k mod n.
     """
 
-    def __init__(self, coordinator: Coordinator, progress: Progress, timeout: float) -> None:
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        progress: Progress,
+        timeout: float,
+        reach: Callable[[str, int], None] = lambda phase, server_round: None,
+        committed: int = 0,
+    ) -> None:
+        """Start with no node known.
+
+        Args:
+            coordinator: who asks, judges and learns.
+            progress: told (phase, done, total).
+            timeout: seconds for one exchange with the clients.
+            reach: told of each phase and round, where a test may want a fault.
+            committed: rounds that an earlier process has done; Flower counts from 1 again.
+        """
         self._coordinator, self._progress, self._timeout = coordinator, progress, timeout
+        self._reach, self._committed = reach, committed
         self._nodes: dict[int, int] = {}
         self._partitions = 0
-        self._ready: set[int] = set()
+        self._carrier = coordinator.carrier
         self._question: Question | None = None
-        self.envelope_bytes = 0
-        self.seconds = dict.fromkeys(("encode", "teachers", "predict"), 0.0)
 
     @override
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         del arrays, config  # Flower offers the student for download; we send a question
-        self._question = question = self._coordinator.ask(server_round)
+        self._question = question = self._coordinator.ask(self._committed + server_round)
         if not self._nodes:
             self._hello(grid)
-            everybody = set(self._coordinator.clients)
+            known = self._carrier.ready  # by an earlier process; they load what they stored
+            everybody = set(self._coordinator.clients) if known is None else known
             encoded = self._phase(grid, "encode", ENCODE, question, everybody)
-            self._ready = self._phase(grid, "teachers", TEACHER, question, encoded)
+            self._carrier.ready = self._phase(grid, "teachers", TEACHER, question, encoded)
+        self._reach("asked", question.round)
         self._started = time.monotonic()
         self._progress("predict", 0, len(self._ready))
         self._coordinator.sent(question, self._ready)
@@ -72,10 +90,12 @@ class FederatedDistillation(Strategy):
             silent -= self._asked(reply)
             self._admit(reply, self._question)
         self._exclude(silent, Reason.timeout)
-        self.seconds["predict"] += time.monotonic() - self._started
+        self._carrier.seconds["predict"] += time.monotonic() - self._started
         total = len(self._coordinator.clients)
         self._progress("predict", total, total)
+        self._reach("answered", self._question.round)
         self._coordinator.learn(self._question)
+        self._reach("learned", self._question.round)
         return None, None
 
     @override
@@ -93,6 +113,11 @@ class FederatedDistillation(Strategy):
     @override
     def summary(self) -> None:
         """Flower logs this at the start; ours is in the experiment file."""
+
+    @property
+    def _ready(self) -> set[int]:
+        """The clients that have a teacher and are asked."""
+        return self._carrier.ready or set()
 
     def _hello(self, grid: Grid) -> None:
         """Learn which of Flower's random node ids is which partition; the silent are left out."""
@@ -125,7 +150,7 @@ class FederatedDistillation(Strategy):
         self._exchange(grid, self._messages(question, kind, clients), note)
         for client in clients - {c for c, code in status.items() if code is Reason.accepted}:
             self._coordinator.exclude(client, status.get(client, Reason.crashed))
-        self.seconds[name] += time.monotonic() - started
+        self._carrier.seconds[name] += time.monotonic() - started
         return {c for c in clients if status.get(c) is Reason.accepted}
 
     def _messages(self, question: Question, kind: str, clients: set[int]) -> list[Message]:
@@ -158,17 +183,19 @@ class FederatedDistillation(Strategy):
             self._exclude(asked, Reason.crashed)
             return
         try:
-            answers = unpack_answers(reply.content, question.round)
+            refusal = unpack_refusal(reply.content)
+            answers = {} if refusal else unpack_answers(reply.content, question.round)
             named = {client_id(name): payload for name, payload in answers.items()}
-        except Refused as refusal:
+        except Refused as broken:
             whole = framed(reply.content)
             for client in asked:
-                self._coordinator.refuse(question, client, whole, refusal.reason)
+                self._coordinator.refuse(question, client, whole, broken.reason)
             return
-        self.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
+        self._carrier.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
         for client in named.keys() - asked:
             self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
-        self._exclude(asked - named.keys(), Reason.client_error)
+        for client in asked - named.keys():
+            self._coordinator.exclude(client, refusal.get(client, Reason.client_error))
         for client in asked & named.keys():
             self._coordinator.admit(question, client, named[client])
 

@@ -23,7 +23,8 @@ def keep_out(folder: Path) -> None:
 
     The hook stays for the life of the process. What is refused raises PermissionError.
     """
-    private = [folder / name for name in ("clients", "split.json", "experiment.toml")]
+    names = ("clients", "split.json", "experiment.toml", "checkpoint/private")
+    private = [folder / name for name in names]
     private += [cache_root() / name for name in ("data", "sites", "observer")]
     closed = [os.path.realpath(path) for path in private]
 

@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+from common import faults
 from common.failures import Failure
 from common.files import full_disk_is_a_failure
 from simulations.events import Reporter
@@ -69,17 +70,20 @@ def _provision(words: argparse.Namespace, reporter: Reporter) -> None:
     from simulations.clock import Clock
     from simulations.experiment import read, to_toml
     from simulations.folder import create, keep_call
+    from simulations.identity import keep_identity
     from simulations.provision import provision
 
     torch.set_num_threads(1)
     if words.folder is not None:
         provision(read(str(words.folder / "experiment.toml")), words.folder, reporter.progress)
+        faults.reach("provisioned")
         return
     experiment = read(words.experiment, [words.set])
     folder = create(words.out, words.experiment, experiment.seed)
     (folder / "experiment.toml").write_text(to_toml(experiment))
     name = Path(words.experiment).stem
     keep_call(folder, experiment=name, backend="flwr run", started=time.time())
+    keep_identity(folder, experiment)
     clock = Clock(reporter.progress)
     provision(experiment, folder, clock)
     # Nobody outside watches the workers' memory there.

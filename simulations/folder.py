@@ -1,5 +1,6 @@
 """The run folder: made once, for one run, or refused with the reason."""
 
+import itertools
 import os
 import secrets
 import time
@@ -8,6 +9,7 @@ from typing import Any
 
 from common.failures import FolderError
 from common.files import read_json, write_json
+from common.lock import NAME, held
 
 
 def create(out: Path | None, experiment: str, seed: int) -> Path:
@@ -22,7 +24,9 @@ def create(out: Path | None, experiment: str, seed: int) -> Path:
         folder = folder.with_name(f"{folder.name}-{secrets.token_hex(2)}")
     try:
         if folder.is_dir() and any(folder.iterdir()):
-            raise FolderError(f"{folder} exists and is not empty; give another --out")
+            raise FolderError(
+                f"{folder} exists and is not empty; give another --out, or --resume it"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "checkpoint").mkdir()  # of two that come at once, one gets the folder
         for part in ("audit", "logs", "releases", "clients"):
@@ -44,6 +48,32 @@ def create(out: Path | None, experiment: str, seed: int) -> Path:
 def keep_call(folder: Path, **call: Any) -> None:
     """Write how the run was called: name, back end, start; none of it changes results."""
     write_json(folder / "checkpoint" / "call.json", call)
+
+
+def move_aside(folder: Path) -> Path:
+    """Rename a run folder to ``<folder>.old-<n>``, the first n that is free; return the new path.
+
+    Raises:
+        FolderError: it is no run folder, in use, or cannot be renamed.
+    """
+    if not is_run_folder(folder):
+        raise FolderError(f"{folder} is not a run folder and is left alone; give another --out")
+    numbers = itertools.count(1)
+    names = (folder.with_name(f"{folder.name}.old-{n}") for n in numbers)
+    aside = next(path for path in names if not path.exists())
+    with held(folder):
+        try:
+            folder.rename(aside)
+        except OSError as error:
+            why = (error.strerror or "it cannot be renamed").lower()
+            raise FolderError(f"cannot move {folder} aside ({why}); give another --out") from error
+    (aside / NAME).unlink(missing_ok=True)
+    return aside
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a run was begun there, of whatever version of the program."""
+    return all((folder / part).is_dir() for part in ("checkpoint", "audit", "clients"))
 
 
 def read_call(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from common.failures import FolderError
 from common.files import read_json, read_lines
 from server.archive import open_student
 from server.distil import predict
+from simulations.choices import Asked
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.folder import summary_of
@@ -83,6 +84,61 @@ def run(
     where = None if out is None else Path(out)
     folder = execute(made, experiment, out=where, backend=backend, address=None, progress=silent)
     return Result(folder)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison, read from its folder."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``compare.json``."""
+        made: dict[str, Any] = read_json(self.folder / "compare.json")
+        return made
+
+    @cached_property
+    def results(self) -> "pd.DataFrame":
+        """One line per arm, seed and metric; ``results.csv``."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "results.csv", keep_default_na=False, na_values=[""])
+
+
+def compare(  # noqa: PLR0913 - the four lists, and how they are run
+    experiment: str = "quickstart",
+    *,
+    losses: Sequence[str] | None = None,
+    weightings: Sequence[str] | None = None,
+    aggregators: Sequence[str] | None = None,
+    geometries: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    overrides: str | Sequence[str] = (),
+    out: str | Path | None = None,
+    backend: Backend = "inline",
+) -> Comparison:
+    """Train every arm on the same predictions, and hold each against its controls.
+
+    Args:
+        experiment: a shipped name or a TOML file.
+        losses: kinds, or inline tables such as ``"{ kind = 'sinkhorn', epsilon = 0.05 }"``.
+        weightings: likewise.
+        aggregators: likewise.
+        geometries: likewise.
+        seeds: one base run each.
+        overrides: TOML assignments.
+        out: the folder; one that was begun before is continued.
+        backend: of the base runs.
+    """
+    from simulations import comparison
+
+    typed = (losses, weightings, aggregators, geometries)
+    asked = Asked(*(None if words is None else ",".join(words) for words in typed))
+    listed = [overrides] if isinstance(overrides, str) else list(overrides)
+    made = read(experiment, listed)
+    call = comparison.Call(made, experiment, asked, tuple(seeds), backend)
+    return Comparison(comparison.compare(call, None if out is None else Path(out), silent))
 
 
 def load(folder: str | Path) -> Result:

@@ -21,6 +21,7 @@ from common.wire import (
     pack_question,
     unpack_answers,
     unpack_hello,
+    unpack_refusal,
     unpack_status,
 )
 from tests.local_grid import context, instruction
@@ -50,6 +51,9 @@ class Site:
 
     def answers(self, clients, **changes):
         return unpack_answers(self.ask(PREDICT, clients, **changes), changes.get("round", 1))
+
+    def refusals(self, clients, **changes):
+        return unpack_refusal(self.ask(PREDICT, clients, **changes))
 
     def prepare(self, clients):
         self.status(ENCODE, clients)
@@ -138,6 +142,16 @@ def test_a_damaged_file_sinks_nobody_else(site, broken):
     assert status == {0: Reason.accepted, 1: Reason.client_error, 2: Reason.accepted}
 
 
+def test_a_client_that_does_not_answer_is_named_only_where_nobody_answers(site):
+    """A reply holds answers or codes, never both."""
+    site.prepare([0, 1])
+    assert set(site.ask(PREDICT, [0, 2])) == {"pred", "meta"}
+    assert set(site.ask(PREDICT, [2])) == {"status"}
+    assert site.refusals([0, 2]) == {}
+    assert site.refusals([2, 40]) == {2: Reason.refused, 40: Reason.client_error}
+    assert site.refusals([]) == {}
+
+
 def test_a_client_that_is_not_there_sinks_nobody_else(site):
     """Its log is not there either."""
     shutil.rmtree(site.folder / "clients" / "1")
@@ -175,11 +189,17 @@ def test_a_question_that_is_none_is_refused_whole(site, changes):
         site.ask(PREDICT, [0], **changes)
 
 
-@pytest.mark.parametrize("changes", [{"binding": bytes(32)}, {"round": 2}, {"schema": 2}])
-def test_no_client_answers_what_was_not_agreed_on(site, changes):
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        (Reason.wrong_binding, {"binding": bytes(32)}),
+        (Reason.wrong_round, {"round": 2}),
+        (Reason.wrong_field, {"schema": 2}),
+    ],
+)
+def test_no_client_answers_what_was_not_agreed_on(site, reason, changes):
     site.prepare([0, 1])
-    reply = site.ask(PREDICT, [0, 1], **changes)
-    assert unpack_answers(reply, changes.get("round", 1)) == {}
+    assert site.refusals([0, 1], **changes) == {0: reason, 1: reason}
 
 
 def test_terms_that_were_changed_after_the_store_was_made_are_not_accepted(site):
@@ -189,7 +209,7 @@ def test_terms_that_were_changed_after_the_store_was_made_are_not_accepted(site)
     was = path.read_text()
     path.write_text(was.replace('"disclosed": [', '"disclosed": ["num_examples", '))
     assert path.read_text() != was
-    assert site.answers([0]) == {}
+    assert site.refusals([0]) == {0: Reason.wrong_binding}
     path.write_text(was)
     assert list(site.answers([0])) == ["0"]
 
@@ -199,14 +219,14 @@ def test_changed_texts_are_not_answered(site):
     path = site.folder / "transfer.jsonl"
     rows = read_lines(path)
     write_lines(path, [rows[0] | {"text": "probe"}, *rows[1:]])
-    assert site.answers([0]) == {}
+    assert site.refusals([0]) == {0: Reason.refused}
     assert Store(site.folder / "clients" / "0").release(1) is None
 
 
 def test_a_site_without_stores_of_the_run_refuses(site):
     forget(site.terms.site)
     assert site.status(ENCODE, [0, 1]) == dict.fromkeys([0, 1], Reason.refused)
-    assert site.answers([0, 1]) == {}
+    assert site.refusals([0, 1]) == dict.fromkeys([0, 1], Reason.refused)
     assert site.status(ENCODE, [0], site="a" * 400) == {0: Reason.refused}
     assert site.status(ENCODE, [0], site="../..") == {0: Reason.refused}
 

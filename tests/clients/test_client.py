@@ -9,7 +9,6 @@ from clients.teachers.frozen_mlp import FrozenMlp
 from common.audit import verified
 from common.blanks import blanks
 from common.encoders.hashing import Hashing
-from common.failures import DataError
 from common.files import read_lines, write_lines
 from common.messages import Question
 from common.quantise import to_codes
@@ -128,8 +127,10 @@ def test_what_was_not_agreed_on_is_refused_and_logged(store, trained, reason, ch
 def test_no_other_texts_are_looked_at(store, trained, change):
     path = store.public() / "transfer.jsonl"
     write_lines(path, change(read_lines(path)))
-    with pytest.raises(DataError, match="not the agreed transfer set"):
+    with pytest.raises(Refused) as refusal:
         trained.answer(question(store))
+    assert refusal.value.reason is Reason.refused
+    assert "not the agreed transfer set" in (store.root / "log.txt").read_text()
     assert [entry["direction"] for entry in log(store)] == ["down"]
     assert store.release(1) is None
 

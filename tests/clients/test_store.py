@@ -1,3 +1,4 @@
+import hashlib
 import stat
 
 import numpy as np
@@ -71,9 +72,36 @@ def test_features_and_teacher_come_back_bit_by_bit(store):
 
 
 def test_nothing_that_could_run_code_is_loaded(store):
-    np.save(store.root / "features.npy", np.array([{"a": 1}]), allow_pickle=True)
+    path = store.root / "features.npy"
+    np.save(path, np.array([{"a": 1}]), allow_pickle=True)
+    assert store.features() is None
+    path.write_bytes(path.read_bytes() + hashlib.sha256(path.read_bytes()).digest())
     with pytest.raises(ValueError, match="allow_pickle"):
         store.features()
+
+
+@pytest.mark.parametrize("name", ["features.npy", "teacher.safetensors"])
+@pytest.mark.parametrize("place", range(0, 100, 7))
+def test_what_is_damaged_counts_as_not_there(store, name, place):
+    """Cut off or with one bit wrong anywhere: it is made anew, and never used."""
+    store.keep_features(np.ones((5, 2), np.float32))
+    store.keep_teacher({"w": np.arange(6, dtype=np.float32)})
+    path = store.root / name
+    good, read = path.read_bytes(), store.features if name[0] == "f" else store.teacher
+    assert read() is not None
+    at = len(good) * place // 100
+    path.write_bytes(good[:at])
+    assert read() is None
+    path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    found = read()
+    assert found is None or np.array_equal(found["w"], np.arange(6))  # a blank of the header
+
+
+def test_a_store_finds_the_public_files_after_a_move(store, tmp_path):
+    about = store.about()
+    store.move_public(tmp_path / "elsewhere")
+    assert store.public() == tmp_path / "elsewhere"
+    assert store.about() | {"public": about["public"]} == about
 
 
 def test_releases_are_kept_by_round(store):

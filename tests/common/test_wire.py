@@ -4,7 +4,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
 from common.messages import Answer, Question
-from common.reasons import Reason, Refused
+from common.reasons import SAID_BY_CLIENTS, Reason, Refused
 from common.wire import (
     client_id,
     framed,
@@ -15,6 +15,7 @@ from common.wire import (
     unpack_answers,
     unpack_hello,
     unpack_question,
+    unpack_refusal,
     unpack_status,
 )
 
@@ -170,6 +171,39 @@ def test_other_names_are_refused(name):
 )
 def test_any_other_status_is_refused(record):
     assert refusal(unpack_status, sent(record)) is Reason.wrong_field
+
+
+@pytest.mark.parametrize("code", sorted(SAID_BY_CLIENTS))
+def test_a_status_in_place_of_an_answer_holds_one_integer_a_client(code):
+    reply = sent(pack_status({7: code}))
+    assert {name: dict(record) for name, record in reply.items()} == {"status": {"7": code.value}}
+    assert unpack_refusal(reply) == {7: code}
+
+
+def test_what_is_no_status_is_left_to_others():
+    for reply in (pack_answers(ANSWERS, 3), pack_hello(1), RecordDict()):
+        assert unpack_refusal(reply) == {}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        RecordDict({"status": MetricRecord()}),
+        RecordDict({"status": MetricRecord({"0": 13}), "pred": ArrayRecord()}),
+        RecordDict({"status": MetricRecord({"0": 13}), "meta": MetricRecord({"round": 1})}),
+        RecordDict({"status": MetricRecord({"0": 13.0})}),
+        RecordDict({"status": MetricRecord({"0": [13, 13]})}),
+        RecordDict({"status": ConfigRecord({"0": "a private text"})}),
+        *(
+            RecordDict({"status": MetricRecord({"0": 13, "1": int(code)})})
+            for code in Reason
+            if code not in SAID_BY_CLIENTS
+        ),
+        RecordDict({"status": MetricRecord({"0": 14})}),
+    ],
+)
+def test_a_status_says_what_a_client_can_say_or_nothing(record):
+    assert refusal(unpack_refusal, sent(record)) is Reason.wrong_field
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,17 @@ PREDICT_ABUSES = {
     "no reply": ("timeout", lambda m, r: None),
     "empty": ("wrong_field", lambda m, r: replaced(m, r, RecordDict())),
     "status": ("wrong_field", lambda m, r: replaced(m, r, pack_status({1: Reason.accepted}))),
+    "failure": ("client_error", lambda m, r: replaced(m, r, pack_status({1: Reason(12)}))),
+    "refusal": ("refused", lambda m, r: replaced(m, r, pack_status({1: Reason.refused}))),
+    "crash of its own": ("wrong_field", lambda m, r: replaced(m, r, pack_status({1: Reason(11)}))),
+    "refusal of others": (
+        "client_error",
+        lambda m, r: replaced(m, r, pack_status(dict.fromkeys([0, 2, 77], Reason.refused))),
+    ),
+    "answer and status": (
+        "wrong_field",
+        lambda m, r: with_record(m, r, "status", MetricRecord({"1": 13})),
+    ),
     "no answer": ("client_error", lambda m, r: replaced(m, r, pack_answers([], asked_round(m)))),
     "extra record": ("wrong_field", lambda m, r: with_record(m, r, "model", ArrayRecord())),
     "text": ("wrong_field", lambda m, r: with_record(m, r, "log", ConfigRecord({"text": "x"}))),

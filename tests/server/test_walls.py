@@ -24,6 +24,8 @@ else:
 def folder(tmp_path):
     for name in ("run/clients/0", "run/releases", "cache/data", "cache/observer", "cache/sites"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "run" / "checkpoint" / "private").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoint" / "private" / "identity.json").write_text("{}")
     for name in ("clients/0/shard.jsonl", "split.json", "experiment.toml", "terms.json"):
         (tmp_path / "run" / name).write_text("{}")
     (tmp_path / "cache" / "data" / "texts").write_text("{}")
@@ -51,6 +53,7 @@ def attempt(folder: Path, expression: str) -> str:
         "link/clients/0/shard.jsonl",
         "run/split.json",
         "run/experiment.toml",
+        "run/checkpoint/private/identity.json",
         "cache/data/texts",
     ],
 )

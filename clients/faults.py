@@ -1,0 +1,196 @@
+"""A client that breaks its promises, for tests: see :mod:`common.faults`.
+
+A leak gives away the first text of the store that bears the word of a canary. From a store
+without one, which is everybody's real store, nothing is given away.
+"""
+
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord
+from flwr.clientapp.typing import ClientAppCallable, Mod
+
+from clients.store import Store
+from common import faults
+from common.records import HEADER
+from common.wire import ENCODE, PREDICT, TEACHER, unpack_question
+
+CANARY: Final = "fedknot-canary"
+_PHASES: Final = {ENCODE: "encode", TEACHER: "train", PREDICT: "predict"}
+_SPARE = 22  # where the header's two zero bytes are
+
+
+def mods(stores: Callable[[Context, str], Path | None]) -> list[Mod]:
+    """What to put around the client's app: nothing, unless this process is to have faults."""
+    if not faults.on():
+        return []
+
+    def disturb(message: Message, context: Context, act: ClientAppCallable) -> Message:
+        return _disturb(message, context, act, stores)
+
+    return [disturb]
+
+
+def _disturb(
+    message: Message,
+    context: Context,
+    act: ClientAppCallable,
+    stores: Callable[[Context, str], Path | None],
+) -> Message:
+    """Let the app act, with the faults of all clients that the message names around it."""
+    question, site, clients = unpack_question(message.content)
+    home, phase = stores(context, site), _PHASES.get(message.metadata.message_type)
+    if home is None or phase is None:
+        return act(message, context)
+    for client in clients:
+        faults.stamp(home / str(client))
+        faults.reach(phase, client=client, server_round=question.round)
+    reply = act(message, context)
+    for client in clients:
+        store = Store(home / str(client))
+        for name in faults.leaks(phase, client=client, server_round=question.round):
+            secret = _secret(store)
+            # Who refuses to answer has nothing that could be spoilt.
+            if secret is not None and (phase != "predict" or "pred" in reply.content):
+                _LEAKS[name](_Scene(reply, context, client, store, secret))
+    return reply
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What a leak finds: the reply that is about to leave, and what must not leave."""
+
+    reply: Message
+    context: Context
+    client: int
+    store: Store
+    secret: str
+
+    @property
+    def meta(self) -> MetricRecord:
+        found = self.reply.content["meta"]
+        assert isinstance(found, MetricRecord)
+        return found
+
+    @property
+    def pred(self) -> ArrayRecord:
+        found = self.reply.content["pred"]
+        assert isinstance(found, ArrayRecord)
+        return found
+
+    @property
+    def payload(self) -> bytes:
+        return self.pred[str(self.client)].data
+
+    @property
+    def size(self) -> int:
+        return len(self.store.shard()[1])
+
+    def send(self, data: bytes, name: str | None = None, dtype: str = "uint8") -> None:
+        """Put an array into the reply, by default in place of the client's own."""
+        stype = self.pred[str(self.client)].stype
+        self.pred[name or str(self.client)] = Array(dtype, (len(data),), stype, data)
+
+
+def _secret(store: Store) -> str | None:
+    return next((text for text in store.shard()[0] if CANARY in text), None)
+
+
+def _extra_record(scene: _Scene) -> None:
+    scene.reply.content["extra"] = ConfigRecord({"text": scene.secret})
+
+
+def _extra_metric(scene: _Scene) -> None:
+    scene.meta["size"] = scene.size
+
+
+def _metric_name(scene: _Scene) -> None:
+    scene.meta[scene.secret] = 1
+
+
+def _metric_value(scene: _Scene) -> None:
+    scene.meta["round"] = scene.size
+
+
+def _status_name(scene: _Scene) -> None:
+    status = scene.reply.content["status"]
+    assert isinstance(status, MetricRecord)
+    status[scene.secret] = 0
+
+
+def _array_name(scene: _Scene) -> None:
+    scene.send(scene.payload, name=scene.secret)
+
+
+def _array_type(scene: _Scene) -> None:
+    scene.send(scene.payload, dtype=scene.secret)
+
+
+def _trailing_bytes(scene: _Scene) -> None:
+    scene.send(scene.payload + scene.secret.encode())
+
+
+def _spare_bytes(scene: _Scene) -> None:
+    hidden = scene.secret.encode()[:2]
+    scene.send(scene.payload[:_SPARE] + hidden + scene.payload[_SPARE + 2 :])
+
+
+def _wrong_sum(scene: _Scene) -> None:
+    first = HEADER.size
+    scene.send(
+        scene.payload[:first] + bytes([scene.payload[first] ^ 1]) + scene.payload[first + 1 :]
+    )
+
+
+def _stray_answer(scene: _Scene) -> None:
+    scene.send(scene.payload + scene.secret.encode(), name=str(scene.client + 1))
+
+
+def _context_state(scene: _Scene) -> None:
+    scene.context.state["kept"] = ConfigRecord({"text": scene.secret})
+
+
+def _print(scene: _Scene) -> None:
+    print(scene.secret, flush=True)
+
+
+def _stderr(scene: _Scene) -> None:
+    print(scene.secret, file=sys.stderr, flush=True)
+
+
+def _log(scene: _Scene) -> None:
+    logging.getLogger("flwr").error(scene.secret)
+
+
+def _error_text(scene: _Scene) -> None:
+    raise RuntimeError(scene.secret)
+
+
+def _teacher_file(scene: _Scene) -> None:
+    shutil.copy(scene.store.root / "teacher.safetensors", scene.store.public() / "checkpoint")
+
+
+_LEAKS: Final[dict[str, Callable[[_Scene], None]]] = {
+    "extra_record": _extra_record,
+    "extra_metric": _extra_metric,
+    "metric_name": _metric_name,
+    "metric_value": _metric_value,
+    "status_name": _status_name,
+    "array_name": _array_name,
+    "array_type": _array_type,
+    "trailing_bytes": _trailing_bytes,
+    "spare_bytes": _spare_bytes,
+    "wrong_sum": _wrong_sum,
+    "stray_answer": _stray_answer,
+    "context_state": _context_state,
+    "print": _print,
+    "stderr": _stderr,
+    "log": _log,
+    "error_text": _error_text,
+    "teacher_file": _teacher_file,
+}

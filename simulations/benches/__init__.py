@@ -1,0 +1,1 @@
+"""Benchmarks: what our parts cost beside those of others, measured on this machine."""
