@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from common.files import read_json
-from simulations.choices import Asked
-from simulations.comparison import Call, compare, read_seeds
+from simulations.comparing.choices import Asked
+from simulations.comparing.comparison import Call, compare, read_seeds
 from simulations.experiment import read
 from simulations.screen import bars
 

@@ -46,6 +46,8 @@ from server.weightings.knot import Knot
 
 Progress = Callable[[str, int, int], None]
 
+_NO_REPLY = (Reason.timeout, Reason.crashed, Reason.client_error, Reason.refused)
+
 
 @component
 class ServerConfig:
@@ -192,7 +194,7 @@ class Coordinator:
 
     def exclude(self, client: int, reason: Reason) -> None:
         """Note that a client did not answer well; its good answer of this round, if any, stands."""
-        rejected = reason not in (Reason.timeout, Reason.crashed, Reason.client_error)
+        rejected = reason not in _NO_REPLY
         self.rejected += rejected
         if client in self.clients and client not in self._admission.admitted:
             status = "quarantined" if rejected else "lost"

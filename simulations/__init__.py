@@ -1,12 +1,13 @@
-"""What exists only because we simulate. From Python: ``from simulations import run, load``."""
+"""What exists only because we simulate. From Python: ``from simulations import run, compare``."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simulations.results import compare as compare
     from simulations.results import load as load
     from simulations.results import run as run
 
-__all__ = ["load", "run"]
+__all__ = ["compare", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -117,10 +117,10 @@ def compare(  # noqa: PLR0913 - one parameter per option of the command
     as_json: AsJson = False,
 ) -> None:
     """Train every arm on the same predictions; say what geometry does beyond a temperature."""
-    from simulations.choices import Asked
-    from simulations.compare_files import lines
-    from simulations.comparison import Call, read_seeds
-    from simulations.comparison import compare as run_all
+    from simulations.comparing.choices import Asked
+    from simulations.comparing.comparison import Call, read_seeds
+    from simulations.comparing.comparison import compare as run_all
+    from simulations.comparing.files import lines
     from simulations.experiment import read
     from simulations.screen import bars
 
@@ -178,7 +178,7 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 def report(folder: Folder) -> None:
     """Write report.html of a finished run anew and print its path."""
     from simulations.folder import summary_of
-    from simulations.report import write_report
+    from simulations.reporting.report import write_report
 
     write_report(folder, summary_of(folder))
     typer.echo(folder / "report.html")

@@ -26,7 +26,7 @@ from server.distil import predict
 from server.transport.cost import LabelCost, label_cost
 from server.weightings import normalised
 from simulations.disputes import exact, most_disputed, plan
-from simulations.plane import in_plane, on_line
+from simulations.reporting.plane import in_plane, on_line
 
 SAMPLES, TEACHERS, LETTERS = 3, 4, 160
 """How many samples are shown, how many teachers of each, and how much of a text."""

@@ -13,7 +13,7 @@ from common.arrays import Floats, Ints
 from server.transport import lp
 from server.transport.cost import LabelCost
 from server.transport.solve import transport_cost, transport_plan
-from simulations.plane import is_even, on_line
+from simulations.reporting.plane import is_even, on_line
 
 _AT_ONCE = 64
 _NOTHING = 1e-12  # mass that is rounding

@@ -26,7 +26,7 @@ from simulations.experiment import read
 from simulations.folder import read_call
 from simulations.pictures import confusion, expected_position, holdings, reliability
 from simulations.provision import divide
-from simulations.report import write_report
+from simulations.reporting.report import write_report
 from simulations.split import Split
 from simulations.summary import complete
 

@@ -13,7 +13,7 @@ from common.failures import FolderError
 from common.files import read_json, read_lines
 from server.archive import open_student
 from server.distil import predict
-from simulations.choices import Asked
+from simulations.comparing.choices import Asked
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.folder import summary_of
@@ -57,7 +57,7 @@ class Result:
 
     def plot(self) -> "Figure":
         """Teachers against student, as in the report."""
-        from simulations.figures import teachers_figure
+        from simulations.reporting.figures import teachers_figure
 
         return teachers_figure(read_json(self.folder / "pictures.json"), self.summary)
 
@@ -131,7 +131,7 @@ def compare(  # noqa: PLR0913 - the four lists, and how they are run
         out: the folder; one that was begun before is continued.
         backend: of the base runs.
     """
-    from simulations import comparison
+    from simulations.comparing import comparison
 
     typed = (losses, weightings, aggregators, geometries)
     asked = Asked(*(None if words is None else ",".join(words) for words in typed))

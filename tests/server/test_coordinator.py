@@ -199,7 +199,7 @@ def test_nobody_at_all_is_too_few(server):
         (Reason.timeout, "lost"),
         (Reason.crashed, "lost"),
         (Reason.client_error, "lost"),
-        (Reason.refused, "quarantined"),
+        (Reason.refused, "lost"),
         (Reason.wrong_field, "quarantined"),
     ],
 )

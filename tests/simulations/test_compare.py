@@ -23,16 +23,16 @@ from server.losses.kl import Kl
 from server.losses.transport import Transport
 from server.weightings import Weighting
 from simulations import cli
-from simulations.arms import Arm
-from simulations.choices import Asked, choose, split_list
-from simulations.compare_files import lines
-from simulations.compare_report import build_compare_report
-from simulations.comparison import Call, arm_row, compare
+from simulations.comparing.arms import Arm
+from simulations.comparing.choices import Asked, choose, split_list
+from simulations.comparing.comparison import Call, arm_row, compare
+from simulations.comparing.files import lines
+from simulations.comparing.lineup import Entry, line_up
+from simulations.comparing.replay import open_replay
+from simulations.comparing.report import build_compare_report
+from simulations.comparing.standings import standings
 from simulations.events import silent
-from simulations.lineup import Entry, line_up
-from simulations.replay import open_replay
 from simulations.runner import execute
-from simulations.standings import standings
 from tests.worlds import TINY, tiny_with
 
 SMALL = [word for override in TINY for word in ("--set", override)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simulations.paired import ALPHA, differences, half_width, holm, t_test
+from simulations.comparing.paired import ALPHA, differences, half_width, holm, t_test
 
 values = st.lists(st.floats(-2, 2).map(lambda x: round(x, 6)), min_size=2, max_size=8)
 chances = st.lists(st.floats(0, 1), min_size=1, max_size=7)

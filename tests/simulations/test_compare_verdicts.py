@@ -2,9 +2,9 @@
 
 import pytest
 
-from simulations.evidence import CONTROLS, MEASURES, Evidence
-from simulations.paired import Difference
-from simulations.verdicts import verdict
+from simulations.comparing.evidence import CONTROLS, MEASURES, Evidence
+from simulations.comparing.paired import Difference
+from simulations.comparing.verdicts import verdict
 
 
 def gap(mean, half=0.006):

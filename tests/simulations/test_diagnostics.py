@@ -16,11 +16,12 @@ from common.records import decode
 from common.terms import Terms
 from server.archive import open_geometry, open_student, open_weights
 from server.transport.cost import LabelCost
-from simulations import diagnostics, disputes, plane
+from simulations import diagnostics, disputes
 from simulations.diagnostics import diagnose, shortened
 from simulations.disputes import most_disputed
 from simulations.events import silent
 from simulations.loop import federate
+from simulations.reporting import plane
 from tests.worlds import stocked, tiny_with
 
 SIZE = 6

@@ -7,10 +7,10 @@ import pytest
 
 from common.files import read_json
 from common.metrics import METRICS
-from simulations import report_rows
 from simulations.events import silent
 from simulations.examination import Examination
-from simulations.report import build_report
+from simulations.reporting import rows as report_rows
+from simulations.reporting.report import build_report
 from simulations.runner import execute
 from simulations.summary import lines
 from tests.simulations.run_folders import STARS, arm, complete, spread

@@ -11,8 +11,10 @@ import pytest
 
 from common import files
 from common.failures import FolderError
-from simulations import figures, pictures, report_rows
-from simulations.report import build_report, write_report
+from simulations import pictures
+from simulations.reporting import figures
+from simulations.reporting import rows as report_rows
+from simulations.reporting.report import build_report, write_report
 from tests.simulations.run_folders import complete, skeleton, unfinished
 
 
@@ -329,7 +331,7 @@ def test_durations(value, wanted):
 
 def test_numbers_are_computed_without_drawing_or_learning():
     code = (
-        "import sys, common.metrics, simulations.pictures, simulations.report_rows;"
+        "import sys, common.metrics, simulations.pictures, simulations.reporting.rows;"
         "print([m for m in ('matplotlib', 'torch', 'scipy', 'ot', 'jinja2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,9 @@ import pytest
 
 from common import files
 from common.labels import LabelGeometry
-from simulations import diagnostics, drawing, figures, figures_geometry, figures_transport
-from simulations.report import build_report
+from simulations import diagnostics
+from simulations.reporting import drawing, figures, figures_geometry, figures_transport
+from simulations.reporting.report import build_report
 from tests.simulations.run_folders import NAMES, STARS, skeleton
 from tests.simulations.test_report import Page
 

@@ -4,7 +4,7 @@ Every function takes plain lists (what ``pictures.json`` and ``summary.json`` ho
 returns a ``Figure``; no pyplot, so nothing is global and nothing needs a display. Blue
 means the student and orange the reference everywhere; the pair stays apart for every
 common form of colour blindness (Okabe and Ito, 2008), as does a single-hue scale.
-Pictures of transport are in :mod:`simulations.figures_transport`.
+Pictures of transport are in :mod:`simulations.reporting.figures_transport`.
 """
 
 import io
@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from simulations.drawing import (
+from simulations.reporting.drawing import (
     FAINT,
     MOST_ROWS,
     QUIET,
@@ -35,7 +35,7 @@ from simulations.drawing import (
     short,
     wrapped,
 )
-from simulations.report_rows import Arm, drawn_arms
+from simulations.reporting.rows import Arm, drawn_arms
 
 # Ids that count (axes_1) would repeat within a page; inline SVG needs no namespaces.
 _NEEDLESS = re.compile(r' id="[A-Za-z][\w.]*_\d{1,6}"| xmlns(:xlink)?="[^"]*"')

@@ -7,7 +7,7 @@ semantic distance raw, at each arm's own temperature fitted for likelihood, at e
 temperature fitted for distance, and accuracy. *Geometry did something* only if, at both
 fitted temperatures, the interval of the difference lies below zero against the better of the
 two controls without geometry **and** against permuted labels. Intervals are those of
-:mod:`simulations.paired`, corrected over all comparisons of the report.
+:mod:`simulations.comparing.paired`, corrected over all comparisons of the report.
 
 Otherwise the sentence names what explains the gain. A control *explains* it if, by the
 means, less than half of the gain is left over it; if more is left but the interval holds
@@ -17,8 +17,8 @@ zero, the sentence says that it is not shown, which is not the same as nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simulations.evidence import FREE, Evidence
-from simulations.paired import Difference
+from simulations.comparing.evidence import FREE, Evidence
+from simulations.comparing.paired import Difference
 
 _AT = {"fitted": "fitted for likelihood", "sharpened": "fitted for distance"}
 

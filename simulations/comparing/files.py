@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from simulations.standings import spread
+from simulations.comparing.standings import spread
 
 KEYS = ("loss", "weighting", "aggregator", "geometry")
 COLUMNS = (

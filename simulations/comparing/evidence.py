@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulations.paired import Difference
+from simulations.comparing.paired import Difference
 
 FREE = ("kl", "symmetric_kl")
 SPOILT = ("permuted", "discrete")

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from common.configure import dump
-from simulations.arms import Arm, written
-from simulations.evidence import MEASURES, Evidence
+from simulations.comparing.arms import Arm, written
+from simulations.comparing.evidence import MEASURES, Evidence
+from simulations.comparing.lineup import Entry
+from simulations.comparing.paired import ALPHA, Difference, differences
+from simulations.comparing.verdicts import Verdict, verdict
 from simulations.experiment import Experiment
-from simulations.lineup import Entry
-from simulations.paired import ALPHA, Difference, differences
-from simulations.verdicts import Verdict, verdict
 
 STATES = ("raw", "fitted", "sharpened")
 """As they are; at the temperature fitted for likelihood; at the one fitted for distance."""
@@ -57,7 +57,7 @@ def standings(
 
 
 def measured(row: Mapping[str, Any], measure: str) -> float:
-    """One of :data:`simulations.evidence.MEASURES` of an arm on a seed."""
+    """One of :data:`simulations.comparing.evidence.MEASURES` of an arm on a seed."""
     if measure == "accuracy":
         return float(row["raw"]["accuracy"])
     return float(row[measure]["semantic_distance"])

@@ -17,7 +17,9 @@ from markupsafe import Markup
 
 from common.failures import FolderError
 from common.files import read_json, read_lines, write_text
-from simulations import figures, report_rows, report_transport
+from simulations.reporting import figures
+from simulations.reporting import rows as report_rows
+from simulations.reporting import transport as report_transport
 
 PHASES = ("start", "encode", "teachers", "predict", "aggregate", "distil", "evaluate")
 

@@ -9,10 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.files import write_text
-from simulations import compare_figures
-from simulations.compare_files import COLUMNS, NOTHING_SELECTED, cell, sentences, table_rows
-from simulations.evidence import MEASURES
-from simulations.figures import svg
+from simulations.comparing import figures as compare_figures
+from simulations.comparing.evidence import MEASURES
+from simulations.comparing.files import COLUMNS, NOTHING_SELECTED, cell, sentences, table_rows
+from simulations.reporting.figures import svg
 
 _TITLES = {
     "raw": "distance, raw",
@@ -37,7 +37,7 @@ def build_compare_report(made: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     arms = made["arms"]
-    page: str = environment.get_template("compare.html").render(
+    page: str = environment.get_template("report.html").render(
         made=made,
         nothing_selected=NOTHING_SELECTED,
         sentences=sentences(made),

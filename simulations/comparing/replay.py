@@ -25,7 +25,7 @@ from server.aggregators import Aggregator, Targets
 from server.distil import distil, predict
 from server.students import fingerprint
 from server.weightings import Weighting
-from simulations.arms import Arm
+from simulations.comparing.arms import Arm
 from simulations.events import silent
 from simulations.examination import Examination, Metrics, open_examination
 from simulations.experiment import Experiment

@@ -1,7 +1,7 @@
 """The report's picture of a dispute: who would have to move what to agree with the student.
 
 ``plans`` takes what ``pictures.json`` holds under ``diagnostics`` and returns a ``Figure``,
-as in :mod:`simulations.figures`; it is laid out in inches.
+as in :mod:`simulations.reporting.figures`; it is laid out in inches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from simulations.drawing import (
+from simulations.reporting.drawing import (
     LETTER,
     MOST_UPRIGHT,
     REFERENCE,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from simulations import figures_geometry, figures_transport
-from simulations.drawing import digits, share
-from simulations.figures import svg
+from simulations.reporting import figures_geometry, figures_transport
+from simulations.reporting.drawing import digits, share
+from simulations.reporting.figures import svg
 
 
 def drawn(pictures: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulations.drawing import FAINT, QUIET, REFERENCE, STUDENT, STYLE
+from simulations.reporting.drawing import FAINT, QUIET, REFERENCE, STUDENT, STYLE
 
 _LONGEST_NAME = 56
 _MARKS = {

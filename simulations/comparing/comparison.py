@@ -19,18 +19,18 @@ from common.configure import dump, kind_of, load
 from common.failures import CheckFailed, ConfigError, FolderError
 from common.files import full_disk_is_a_failure, write_json, write_text
 from common.seeds import stream
-from simulations.arms import Arm
-from simulations.choices import Asked, Choices, choose
-from simulations.compare_files import results_csv, write_parquet
-from simulations.compare_report import write_compare_report
+from simulations.comparing.arms import Arm
+from simulations.comparing.choices import Asked, Choices, choose
+from simulations.comparing.files import results_csv, write_parquet
+from simulations.comparing.lineup import Entry, line_up
+from simulations.comparing.notebook import Notebook, claimed
+from simulations.comparing.replay import Replay, open_replay
+from simulations.comparing.report import write_compare_report
+from simulations.comparing.standings import standings
 from simulations.events import Progress, silent
 from simulations.experiment import Experiment
 from simulations.folder import summary_of
-from simulations.lineup import Entry, line_up
-from simulations.notebook import Notebook, claimed
-from simulations.replay import Replay, open_replay
 from simulations.runner import Backend, execute
-from simulations.standings import standings
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from server.geometries.permuted import Permuted
 from server.losses import DistillationLoss
 from server.losses.kl import Kl
 from server.losses.symmetric_kl import SymmetricKl
-from simulations.arms import Arm, looks_at_geometry, written
-from simulations.choices import Choices
-from simulations.evidence import FREE
+from simulations.comparing.arms import Arm, looks_at_geometry, written
+from simulations.comparing.choices import Choices
+from simulations.comparing.evidence import FREE
 
 Role = Literal["asked", "control", "base"]
 
@@ -34,7 +34,7 @@ class Entry:
             always there because it must come out as the run itself did.
         refused: why it cannot be served; None if it can.
         controls: for an arm with a verdict, the arms it is held against, by the names of
-            :data:`simulations.evidence.CONTROLS`; empty for all others.
+            :data:`simulations.comparing.evidence.CONTROLS`; empty for all others.
     """
 
     arm: Arm

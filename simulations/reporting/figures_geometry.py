@@ -1,7 +1,7 @@
 """The report's pictures of a geometry: the ground cost, and labels as points near it.
 
 Every function takes what ``pictures.json`` holds under ``diagnostics`` and returns a
-``Figure``, as in :mod:`simulations.figures`; points are laid out in inches.
+``Figure``, as in :mod:`simulations.reporting.figures`; points are laid out in inches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulations.drawing import (
+from simulations.reporting.drawing import (
     INK,
     LETTER,
     MOST_UPRIGHT,
