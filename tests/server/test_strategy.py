@@ -223,7 +223,7 @@ def test_a_node_that_answers_badly_is_left_out(run, inline, abuse):
     reason, tamper = PREDICT_ABUSES[abuse]
     folder, _ = run(3, tamper=at(PREDICT, tamper))
     assert hashes(folder) == hashes(inline(gone=(1,)))
-    lost = reason in ("crashed", "timeout", "client_error")
+    lost = reason in ("crashed", "timeout", "client_error", "refused")
     assert tallies(folder) == {
         0: ("answered", "accepted"),
         1: ("lost" if lost else "quarantined", reason),
