@@ -28,6 +28,7 @@ class LabelCost:
         matrix: shape (C, C), float64.
         range: largest minus smallest entry, or 1 if all are equal; errors are relative to it.
         largest: largest absolute entry.
+        is_symmetric: whether moving back costs the same.
         is_metric: symmetric, non-negative, zero on the diagonal, and no detour is shorter.
     """
 
@@ -46,10 +47,14 @@ class LabelCost:
         if not np.all(np.isfinite(matrix)):
             raise ValueError("a cost has finite entries only, got NaN or infinity")
         self.matrix: Floats = matrix
-        self.range = float(np.ptp(matrix)) or 1.0
+        with np.errstate(over="ignore"):
+            self.range = float(np.ptp(matrix)) or 1.0
+        if not np.isfinite(self.range):
+            raise ValueError("the largest and the smallest cost lie too far apart for float64")
         self.largest = float(np.abs(matrix).max())
         self._tolerance = _ROUNDING * self.largest
-        self.is_metric = _is_metric(matrix, self._tolerance)
+        self.is_symmetric = bool(np.all(np.abs(matrix - matrix.T) <= self._tolerance))
+        self.is_metric = self.is_symmetric and _is_metric(matrix, self._tolerance)
         self._tensors: dict[tuple[str, torch.dtype, torch.device], tuple[Tensor, ...]] = {}
 
     def __len__(self) -> int:
@@ -138,8 +143,6 @@ def label_cost(geometry: LabelGeometry) -> LabelCost:
 
 def _is_metric(matrix: Floats, tolerance: float) -> bool:
     if np.any(np.abs(np.diag(matrix)) > tolerance) or np.any(matrix < -tolerance):
-        return False
-    if np.any(np.abs(matrix - matrix.T) > tolerance):
         return False
     return all(
         np.all(matrix <= via[:, None] + via[None, :] + tolerance)  # the detour over one label

@@ -23,7 +23,12 @@ _SETTLE = 2  # plain sweeps before over-relaxation, which is unstable far from t
 
 @torch.no_grad()
 def potentials(
-    q: Tensor, p: Tensor, cost: Tensor, epsilon: float, sweeps: int
+    q: Tensor,
+    p: Tensor,
+    cost: Tensor,
+    epsilon: float,
+    sweeps: int,
+    start: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""Dual potentials of :math:`\min_P \langle P, M \rangle + \varepsilon KL(P \| q \otimes p)`.
 
@@ -37,6 +42,7 @@ def potentials(
         cost: shape (C, C), any finite numbers, rows for q; M above.
         epsilon: regularisation relative to the cost's range, at least :data:`MIN_EPSILON`.
         sweeps: number of sweeps at that epsilon; a smaller one is approached from larger ones.
+        start: potentials (B, C) of each side to start from, instead of larger epsilons.
 
     Returns:
         f, g: each (B, C), in units of the cost and of the dtype of q; rows of f sum to zero.
@@ -53,8 +59,11 @@ def potentials(
     # Labels first: the same product is five times faster than with labels last.
     q_t, p_t = q.T.to(dtype).contiguous(), p.T.to(dtype).contiguous()
     u, v = torch.ones_like(q_t), torch.ones_like(p_t)
-    previous = epsilon
-    for level, count in _levels(epsilon, sweeps):
+    previous, levels = epsilon, _levels(epsilon, sweeps)
+    if start is not None:
+        u, v = (((x.T.to(dtype) - lowest / 2) / (epsilon * span)).exp() for x in start)
+        levels = levels[-1:]
+    for level, count in levels:
         # Potentials carry over between levels, so scalings are raised to a power.
         u, v = u.pow(previous / level), v.pow(previous / level)
         u, v = _scale(u, v, q_t, p_t, torch.exp(-scaled / level), count)
@@ -97,13 +106,15 @@ def divergence(
     """
     (matrix,) = cost.tensors("matrix", torch.float64, q.device)
     rows, columns = q.expand_as(p).reshape(-1, q.shape[1]), p.reshape(-1, q.shape[1])
-    f, g = potentials(rows, columns, matrix, epsilon, sweeps)
-    values = (f * rows).sum(dim=1) + (g * columns).sum(dim=1)
-    if debias:
-        if not torch.equal(matrix, matrix.T):
+    start = None
+    if debias:  # started from the self-transports, a student at its target is left alone
+        if not cost.is_symmetric:
             raise ValueError("only the entropic transport of a symmetric cost can be debiased")
         own, theirs = (self_potential(x, matrix, epsilon, sweeps) for x in (q, columns))
-        own = own.expand_as(p).reshape(rows.shape)
+        start = own, theirs = own.expand_as(p).reshape(rows.shape), theirs
+    f, g = potentials(rows, columns, matrix, epsilon, sweeps, start)
+    values = (f * rows).sum(dim=1) + (g * columns).sum(dim=1)
+    if start is not None:
         values = values - (own * rows).sum(dim=1) - (theirs * columns).sum(dim=1)
         f = f - own
         f = f - f.mean(dim=1, keepdim=True)

@@ -70,12 +70,14 @@ def _plain(rows: Tensor) -> Floats:
     plain = rows.detach().reshape(-1, rows.shape[-1]).to("cpu", torch.float64, copy=True)
     if not bool(torch.isfinite(plain.sum())):
         raise ValueError("distributions must be finite, got NaN or infinity")
-    plain.clamp_(min=0.0)
-    return np.asarray(plain.div_(plain.sum(dim=1, keepdim=True)).numpy())
+    sums = plain.clamp_(min=0.0).sum(dim=1, keepdim=True)
+    if not bool((sums > 0).all()):
+        raise ValueError("distributions must have mass, got a row without")
+    return np.asarray(plain.div_(sums).numpy())
 
 
 def in_pots_range(cost: "LabelCost") -> tuple[Floats, float]:
-    """A cost between 0 and 1, to be multiplied by its range, and what to add then.
+    """A cost that is not negative and spans 1, to be multiplied by its range; what to add then.
 
     POT calls negative costs infeasible, and its tolerances are absolute.
     """

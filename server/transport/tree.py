@@ -17,7 +17,7 @@ from common.arrays import Floats
 if TYPE_CHECKING:
     from server.transport.cost import LabelCost
 
-_TIE = 8  # in units of rounding: masses that differ by less are equal
+_TIE = 32  # in units of rounding: what a pass through logarithms changes in a small mass
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,6 +89,11 @@ def asymmetric(rng: Generator, size: int) -> Array:
     return np.asarray(cost)
 
 
+def one_way(rng: Generator, size: int) -> Array:
+    """Shortest ways in one-way streets: all of a metric but its symmetry."""
+    return shortest(rng.uniform(0.2, 2, (size, size)))
+
+
 def dear_diagonal(rng: Generator, size: int) -> Array:
     """Where staying costs something: the mass that q and p share may have to move."""
     return np.asarray(rng.uniform(0, 1, (size, size)) + np.eye(size))
@@ -112,7 +117,7 @@ COSTS: dict[str, Callable[[Generator, int], Array]] = {
     make.__name__: make
     for make in (
         ordinal, discrete, star, tree, plane, squared_plane, knot, metric, twins,
-        symmetric, asymmetric, dear_diagonal, negative, integers, scales,
+        symmetric, asymmetric, one_way, dear_diagonal, negative, integers, scales,
     )
 }  # fmt: skip
 TREES = ("ordinal", "discrete", "star", "tree")

@@ -130,6 +130,17 @@ def test_the_sinkhorn_loss_is_the_solver_by_that_name(labels: LabelGeometry, deb
         assert np.all(ours.numpy() <= exact + loss.slack(labels))
 
 
+def test_costs_that_are_symmetric_up_to_rounding_can_be_debiased() -> None:
+    """As a label set's may be; otherwise training would stop where ``check`` saw no reason."""
+    matrix = 1 - np.eye(3)
+    matrix[0, 1] += 1e-15
+    labels = LabelGeometry(("a", "b", "c"), np.eye(3), matrix)
+    q, p = tensors(*soft(generator("rounding"), 4, 3))
+    loss = Sinkhorn(debias=True)
+    loss.check(labels)
+    assert torch.all(torch.isfinite(loss(q.log(), p, labels)))
+
+
 @pytest.mark.parametrize("labels", [placed(5, 1), placed(5, 2), placed(7, 6)], ids=len)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_knot_geomloss_is_what_knots_call_gives(labels: LabelGeometry, dtype: torch.dtype) -> None:

@@ -13,11 +13,12 @@ from server.transport.cost import LabelCost
 from server.transport.solve import transport_cost
 from tests.server.transport import oracles
 from tests.server.transport.engines import generator, label_cost_of, tensors
-from tests.server.transport.problems import COSTS, between, draw, soft
+from tests.server.transport.problems import between, draw, soft
 
 Array = NDArray[np.float64]
-every_cost = pytest.mark.parametrize("name", COSTS)
-SYMMETRIC = ("ordinal", "discrete", "tree", "plane", "squared_plane", "symmetric", "twins")
+GENERAL = ("ordinal", "plane", "twins", "asymmetric", "dear_diagonal", "negative", "scales")
+every_cost = pytest.mark.parametrize("name", GENERAL)
+SYMMETRIC = ("ordinal", "discrete", "plane", "squared_plane", "symmetric", "twins")
 symmetric = pytest.mark.parametrize("name", SYMMETRIC)
 EPSILONS = (1.0, 0.3, 0.1, 0.03, 0.01)
 
@@ -117,11 +118,11 @@ def test_debiased_is_never_negative_and_least_at_the_target(name: str, epsilon: 
 def test_debiased_is_the_difference_it_is_defined_as(name: str) -> None:
     cost = label_cost_of(name, 6)
     q, p = tensors(*soft(generator("difference", name), 20, 6))
-    whole = entropic(q, p, cost, 0.1, 3000, debias=True)
-    parts = [entropic(a, b, cost, 0.1, 3000) for a, b in ((q, p), (q, q), (p, p))]
+    whole = entropic(q, p, cost, 0.1, 1000, debias=True)
+    parts = [entropic(a, b, cost, 0.1, 1000) for a, b in ((q, p), (q, q), (p, p))]
     expected = parts[0] - (parts[1] + parts[2]) / 2
     assert (whole - expected).abs().max() <= 1e-6 * cost.range
-    backwards = entropic(p, q, cost, 0.1, 3000, debias=True)
+    backwards = entropic(p, q, cost, 0.1, 1000, debias=True)
     assert (whole - backwards).abs().max() <= 1e-6 * cost.range
 
 
