@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Engine: TypeAlias = Literal["paths", "simplex"]
 
 _MOST_FOR_PATHS = 64  # above it the simplex is faster
-_REDUCE_FROM = 24  # below it finding the differing labels costs more than it saves
 _MOST_PIVOTS = 10_000_000
 
 
@@ -88,12 +87,12 @@ def in_pots_range(cost: "LabelCost") -> tuple[Floats, float]:
 def _simplex(q: Floats, p: Floats, cost: "LabelCost") -> tuple[Floats, Floats]:
     """Values (N,) and centred potentials (N, C) by POT; q is (B, C), repeated."""
     matrix, lowest = in_pots_range(cost)
-    solver, reduced = _pot(), cost.is_metric and cost.num_labels >= _REDUCE_FROM
+    solver = _pot()
     columns = np.ascontiguousarray(matrix.T)
     values, f = np.zeros(len(p)), np.zeros(p.shape)
     for n, taken in enumerate(p):
         given = q[n % len(q)]
-        if reduced:
+        if cost.is_metric:
             surplus = given - taken
             given, taken = np.maximum(surplus, 0.0), np.maximum(-surplus, 0.0)
         sources, sinks = given.nonzero()[0], taken.nonzero()[0]

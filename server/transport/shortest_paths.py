@@ -35,6 +35,7 @@ def solve_all(q, p, matrix, is_metric, values, f):  # type: ignore[no-untyped-de
     u, v, distance = np.empty(size), np.empty(size), np.empty(size)
     source_before, sink_before = np.empty(size, np.int64), np.empty(size, np.int64)
     order, done = np.empty(size, np.int64), np.empty(size, np.bool_)
+    ahead = np.empty(size)  # distances of the sinks that are not settled, infinity of the others
     for n in range(len(p)):
         mine = n % len(q)
         m, k, moved = _sides(q, mine, p, n, is_metric, sources, sinks, supply, demand)
@@ -49,7 +50,7 @@ def solve_all(q, p, matrix, is_metric, values, f):  # type: ignore[no-untyped-de
                 # fmt: off
                 last, settled = _search(
                     i, m, k, cost, flow, u, v, demand, dust,
-                    distance, source_before, sink_before, order, done,
+                    distance, source_before, sink_before, order, done, ahead,
                 )
                 # fmt: on
                 if last < 0:
@@ -115,6 +116,7 @@ def _search(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913 - one tight 
     sink_before,
     order,
     done,
+    ahead,
 ):
     """Dijkstra over the sinks, from source ``start`` to the nearest sink that wants mass.
 
@@ -123,16 +125,19 @@ def _search(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913 - one tight 
     """
     for j in range(k):
         distance[j] = cost[start, j] - u[start] - v[j]
+        ahead[j] = distance[j]
         source_before[j], done[j] = start, False
     for i in range(m):
         sink_before[i] = -1
     settled = 0
     while settled < k:
-        best, least = -1, np.inf
+        # Choices instead of branches, here and below: a mispredicted branch costs more.
+        best, least = 0, np.inf
         for j in range(k):
-            # Of equally near sinks one that wants mass ends the search at once.
-            if not done[j] and (distance[j] < least or (distance[j] == least and demand[j] > dust)):
-                best, least = j, distance[j]
+            near = ahead[j] < least
+            least = ahead[j] if near else least
+            best = j if near else best
+        ahead[best] = np.inf
         done[best] = True
         order[settled] = best
         settled += 1
@@ -145,8 +150,10 @@ def _search(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0913 - one tight 
             base = least - u[i]
             for j in range(k):
                 through = base + cost[i, j] - v[j]
-                if not done[j] and through < distance[j]:
-                    distance[j], source_before[j] = through, i
+                near = (through < distance[j]) & (not done[j])
+                distance[j] = through if near else distance[j]
+                ahead[j] = through if near else ahead[j]
+                source_before[j] = i if near else source_before[j]
     return -1, settled
 
 
