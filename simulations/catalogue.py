@@ -53,7 +53,7 @@ def table(made: dict[str, Any]) -> list[str]:
     for family, members in made.items():
         rows += ["", family] if rows else [family]
         for member in members:
-            rows.append(f"  {member['kind']:16}{member['manual']}")
+            rows.append(f"  {member['kind']:22}{member['manual']}")
             rows += [
                 f"      {name} = {about['default']!r}" for name, about in member["fields"].items()
             ]
