@@ -1,4 +1,4 @@
-"""What exists only because we simulate. From Python: ``from simulations import run, compare``."""
+"""What exists only because we simulate. From Python: `from simulations import run, sweep, load`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,8 +6,9 @@ if TYPE_CHECKING:
     from simulations.results import compare as compare
     from simulations.results import load as load
     from simulations.results import run as run
+    from simulations.results import sweep as sweep
 
-__all__ = ["compare", "load", "run"]
+__all__ = ["compare", "load", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

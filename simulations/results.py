@@ -1,17 +1,15 @@
-"""From Python: ``run`` an experiment, ``load`` a run, look at its figures."""
+"""From Python: ``run`` an experiment, ``sweep`` a grid, ``load`` a run, look at its figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from common import configure
 from common.arrays import Floats
-from common.encoders import Encoder
 from common.failures import FolderError
 from common.files import read_json, read_lines
-from server.archive import open_student
+from server.archive import open_reader, open_student
 from server.distil import predict
 from simulations.comparing.choices import Asked
 from simulations.events import silent
@@ -51,9 +49,7 @@ class Result:
 
     def student(self, texts: Sequence[str]) -> Floats:
         """Soft predictions of shape (N, C), float32, for any texts."""
-        config = read_json(self.folder / "student" / "config.json")
-        encoder: Encoder = configure.load(Encoder, config["encoder"], "encoder")  # type: ignore[type-abstract]
-        return predict(open_student(self.folder), encoder.encode(list(texts)))
+        return predict(open_student(self.folder), open_reader(self.folder).read(list(texts)))
 
     def plot(self) -> "Figure":
         """Teachers against student, as in the report."""
@@ -101,9 +97,7 @@ class Comparison:
     @cached_property
     def results(self) -> "pd.DataFrame":
         """One line per arm, seed and metric; ``results.csv``."""
-        import pandas as pd
-
-        return pd.read_csv(self.folder / "results.csv", keep_default_na=False, na_values=[""])
+        return _frame(self.folder / "results.csv")
 
 
 def compare(  # noqa: PLR0913 - the four lists, and how they are run
@@ -139,6 +133,72 @@ def compare(  # noqa: PLR0913 - the four lists, and how they are run
     made = read(experiment, listed)
     call = comparison.Call(made, experiment, asked, tuple(seeds), backend)
     return Comparison(comparison.compare(call, None if out is None else Path(out), silent))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A finished sweep, read from its folder; some of its cells may have failed."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``sweep.json``."""
+        made: dict[str, Any] = read_json(self.folder / "sweep.json")
+        return made
+
+    @cached_property
+    def results(self) -> "pd.DataFrame":
+        """One line per complete cell and metric; ``results.csv``."""
+        return _frame(self.folder / "results.csv")
+
+    @cached_property
+    def means(self) -> "pd.DataFrame":
+        """One line per setting and metric, with intervals over seeds; ``means.csv``."""
+        return _frame(self.folder / "means.csv")
+
+    @cached_property
+    def cells(self) -> "pd.DataFrame":
+        """One line per cell: how it ended, why, and where it is; ``cells.csv``."""
+        return _frame(self.folder / "cells.csv")
+
+
+def sweep(  # noqa: PLR0913 - what is varied, and how it is run
+    name: str,
+    *,
+    vary: Mapping[str, Sequence[Any]] | Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    overrides: str | Sequence[str] = (),
+    out: str | Path | None = None,
+    backend: Backend = "inline",
+    jobs: int = 1,
+    keep: Literal["figures", "all"] = "figures",
+) -> Sweep:
+    """Run a grid of experiments over seeds. Failed cells are told, not raised.
+
+    Args:
+        name: a shipped sweep or experiment, or a TOML file of either sort.
+        vary: values by dotted key, or TOML assignments of lists.
+        seeds: one run each per setting; 0, 1, 2 if a sweep file says nothing else.
+        overrides: TOML assignments that hold for every cell.
+        out: the folder; one that was begun before is continued.
+        backend: of the runs.
+        jobs: how many run at a time.
+        keep: "figures" for what tables need of each run folder, "all" for all of it.
+    """
+    from simulations.sweeping import sweep as sweeping
+    from simulations.sweeping.asked import assignments, typed
+
+    told = assignments(vary) if isinstance(vary, Mapping) else list(vary)
+    listed = [overrides] if isinstance(overrides, str) else list(overrides)
+    asked, how = typed(name, told, seeds, listed), sweeping.How(backend, jobs, keep)
+    return Sweep(sweeping.sweep(asked, None if out is None else Path(out), how, silent))
+
+
+def _frame(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def load(folder: str | Path) -> Result:

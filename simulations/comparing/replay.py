@@ -8,8 +8,6 @@ from typing import Any
 from torch import nn
 
 from common.arrays import Floats
-from common.configure import load
-from common.encoders import Encoder, encode_cached
 from common.failures import FolderError
 from common.labels import LabelGeometry
 from common.metrics import at_temperature, evaluate
@@ -22,6 +20,7 @@ from common.terms import Terms
 from common.transfer import TransferSet
 from server.admission import predictions
 from server.aggregators import Aggregator, Targets
+from server.archive import open_reader
 from server.distil import distil, predict
 from server.students import fingerprint
 from server.weightings import Weighting
@@ -45,7 +44,7 @@ class Replay:
     Attributes:
         experiment: of the run.
         ensemble: what the clients released.
-        features: shape (N, D), of the transfer set.
+        features: shape (N, D), of the transfer set, as the student reads it.
         exam: the test rows.
     """
 
@@ -81,8 +80,8 @@ class Replay:
 
     def grade(self, student: nn.Module) -> dict[str, Any]:
         """Metrics on the test rows, raw and at both fitted temperatures; and the student's hash."""
-        probs = predict(student, self.exam.features)
-        raw = self.exam.grade(probs, predict(student, self.exam.slice_features))
+        probs = predict(student, self.exam.inputs)
+        raw = self.exam.grade(probs, predict(student, self.exam.slice_inputs))
         made: dict[str, Any] = {"student": fingerprint(student), "raw": raw}
         for name, key in _TEMPERATURES.items():
             made[name] = self._at(probs, raw[key])
@@ -118,11 +117,10 @@ def open_replay(folder: Path, experiment: Experiment) -> Replay:
     terms = Terms.read(folder / "terms.json")
     corpus, parts = divide(experiment)
     texts = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256).texts
-    encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
     return Replay(
         experiment,
         _released(folder, terms),
-        encode_cached(encoder, texts, cache_dir() / "features"),
+        open_reader(folder).read(texts, cache_dir() / "features"),
         open_examination(folder, terms, corpus, parts, silent),
     )
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.files import write_text
@@ -13,6 +12,7 @@ from simulations.comparing import figures as compare_figures
 from simulations.comparing.evidence import MEASURES
 from simulations.comparing.files import COLUMNS, NOTHING_SELECTED, cell, sentences, table_rows
 from simulations.reporting.figures import svg
+from simulations.reporting.page import template
 
 _TITLES = {
     "raw": "distance, raw",
@@ -29,15 +29,8 @@ def write_compare_report(folder: Path, made: Mapping[str, Any]) -> None:
 
 def build_compare_report(made: Mapping[str, Any]) -> str:
     """The page as one HTML string; the same figures give the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     arms = made["arms"]
-    page: str = environment.get_template("report.html").render(
+    page: str = template(Path(__file__).parent).render(
         made=made,
         nothing_selected=NOTHING_SELECTED,
         sentences=sentences(made),

@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 STUDENT, REFERENCE, QUIET, INK, FAINT = "#0b5fa5", "#c8550b", "#8b94a0", "#1f2933", "#e3e7ec"
+COLOURS = (STUDENT, REFERENCE, "#009e73", "#cc79a7", "#56b4e9", "#8b6d00", INK, QUIET)
+"""Of lines that mean no party; apart for every common form of colour blindness, as above."""
+
 SOFT, LETTER = "#52606d", 0.074
 """Of remarks; inches that a letter of 9 points takes on average."""
 MOST_ROWS, MOST_UPRIGHT, MOST_CELLS, LONGEST_NAME = 12, 7, 240, 24

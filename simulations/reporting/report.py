@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Template
 from markupsafe import Markup
 
 from common.failures import FolderError
@@ -20,6 +20,7 @@ from common.files import read_json, read_lines, write_text
 from simulations.reporting import figures
 from simulations.reporting import rows as report_rows
 from simulations.reporting import transport as report_transport
+from simulations.reporting.page import template
 
 PHASES = ("start", "encode", "teachers", "predict", "aggregate", "distil", "evaluate")
 
@@ -71,7 +72,7 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
 
     Arguments and errors as for :func:`write_report`.
     """
-    run = _read(folder, summary)
+    run = read_run(folder, summary)
     page: str = _template().render(
         run=run,
         summary=run.summary,
@@ -87,23 +88,17 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
     return page
 
 
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+def _template() -> Template:
+    filters = {
         "size": report_rows.size,
         "seconds": report_rows.seconds,
         "number": report_rows.number,
     }
-    return environment.get_template("report.html")
+    return template(Path(__file__).parent, filters=filters)
 
 
-def _read(folder: Path, summary: Mapping[str, Any] | None) -> Run:
+def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Run:
+    """What a page shows of a run folder; arguments and errors as for :func:`write_report`."""
     if summary is None:
         summary = _file(folder, "summary.json", read_json, None)
     if summary is None:

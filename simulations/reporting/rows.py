@@ -124,6 +124,15 @@ def metric_sections(summary: Table, pictures: Table) -> list[tuple[str, list[Row
     return written
 
 
+def student_sections(summaries: Sequence[Table]) -> list[tuple[str, list[Row]]]:
+    """The same table for the students of several runs, each in its own label coordinates."""
+    arms = [_arm(summary, "student") for summary in summaries]
+    written = [
+        (head, [r for key in keys for r in _rows(key, arms, {}, None)]) for head, keys in _SECTIONS
+    ]
+    return [(heading, rows) for heading, rows in written if rows]
+
+
 def drawn_arms(summary: Table, pictures: Table) -> tuple[list[Arm], list[Arm], Arm | None]:
     """Teachers, bounds and student as the picture wants them; what lacks a number is left out."""
     measured = (summary.get("bounds") or {}).get("teachers") or []

@@ -1,0 +1,33 @@
+"""What all pages have in common: the template language's settings, and one style sheet."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+_SHARED = Path(__file__).parent
+
+
+def template(
+    home: Path,
+    name: str = "report.html",
+    filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+) -> Template:
+    """A page's template; it may include ``style.html``, which stands beside this file.
+
+    Args:
+        home: the folder that is searched first.
+        name: of the template.
+        filters: by name.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([home, _SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment.get_template(name)
