@@ -9,8 +9,10 @@ import numpy as np
 
 from common.configure import find, kinds
 from common.places import cache_root
+from common.seeds import stream
 from simulations import prepared
-from simulations.datasets import Corpus, Dataset
+from simulations.datasets import Corpus, Dataset, Part
+from simulations.experiment import read
 
 FEATURES = ("features", "observer")
 """Where features lie: of public texts, and of the test texts that only the observer reads."""
@@ -42,17 +44,22 @@ def datasets() -> list[tuple[str, str, bool]]:
 def describe(name: str) -> dict[str, Any]:
     """What is in a data set, as numbers; fetches it where it is not in the cache.
 
+    Args:
+        name: its kind, for all there is; or an experiment file, for what that draws.
+
     Returns:
         ``name``, ``manual``, ``rows``, ``documents``, ``classes`` (names), ``groups`` (rows
         of each), ``shares`` (group to the share of each class), ``mean_tokens`` (words and
-        marks per text), ``source``, ``licence``, ``sha256``, ``faults``.
+        marks per text), ``parts`` (rows of each published part), ``source``, ``licence``,
+        ``sha256``, ``faults``.
     """
-    dataset = _find(name)
-    corpus, card = dataset.whole(), dataset.card()
+    dataset, corpus = _content(name)
+    card = dataset.card()
     return {
         "name": name,
         "manual": _manual(dataset),
         "rows": len(corpus),
+        "parts": _parts(corpus),
         "documents": len(np.unique(corpus.documents)),
         "classes": list(corpus.geometry.names),
         "groups": dict(zip(corpus.group_names, _sizes(corpus).tolist(), strict=True)),
@@ -83,6 +90,14 @@ def clear() -> int:
     return freed
 
 
+def _content(name: str) -> tuple[type[Dataset], Corpus]:
+    if not name.endswith(".toml"):
+        return (dataset := _find(name)), dataset.whole()
+    experiment = read(name)
+    made = experiment.data.dataset
+    return type(made), made.load(stream(experiment.seed, "data"))
+
+
 def _find(name: str) -> type[Dataset]:
     return find(Dataset, name, "data set")  # type: ignore[type-abstract]
 
@@ -93,6 +108,13 @@ def _manual(dataset: type[Dataset]) -> str:
 
 def _sizes(corpus: Corpus) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.bincount(corpus.groups, minlength=len(corpus.group_names))
+
+
+def _parts(corpus: Corpus) -> dict[str, int]:
+    if corpus.parts is None:
+        return {}
+    counts = np.bincount(corpus.parts, minlength=len(Part)).tolist()
+    return {part.name.lower(): count for part, count in zip(Part, counts, strict=True) if count}
 
 
 def _shares(corpus: Corpus) -> dict[str, list[float]]:

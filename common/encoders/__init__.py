@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.arrays import Floats
+from common.failures import FolderError
 from common.files import write_bytes
 
 _DIGEST_BYTES = 32
@@ -72,14 +73,27 @@ def encode_cached(
 
     Returns:
         shape (N, D), float32.
+
+    Raises:
+        FolderError: the cache cannot be written, or the disk is full.
     """
     path = folder / f"{cache_key(encoder.fingerprint(), texts)}.npy"
     features = _read(path, len(texts))
     if features is None:
         features = encoder.encode(texts, progress)
-        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
-        write_bytes(path, _packed(features), _PRIVATE_FILE)
+        _keep(path, features)
     return features
+
+
+def _keep(path: Path, features: Floats) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        write_bytes(path, _packed(features), _PRIVATE_FILE)
+    except OSError as error:
+        reason = error.strerror or "no reason given"
+        raise FolderError(
+            f"cannot write {path.parent} ({reason}); set FEDKNOT_CACHE to a folder with room"
+        ) from error
 
 
 def _packed(features: Floats) -> bytes:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from common.arrays import Floats
 from common.component import component
 from common.encoders import Encoder, fingerprint_of
+from common.pairs import SEPARATOR, parted
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _SIGN = 1 << 31
@@ -26,8 +27,9 @@ class Hashing(Encoder):
     """Words hashed into signed counts: quick, needs no weights, knows no meaning.
 
     Each word adds ``sign * (1 + log(count))`` to one of D columns, both by its CRC-32; rows
-    have length sqrt(D). Source: Weinberger et al., "Feature Hashing for Large Scale
-    Multitask Learning", ICML 2009, section 2 (signed hashing).
+    have length sqrt(D). In a pair of texts (``common/pairs.py``) a word of the second text is
+    another word than the same one of the first. Source: Weinberger et al., "Feature Hashing
+    for Large Scale Multitask Learning", ICML 2009, section 2 (signed hashing).
 
     Attributes:
         dimensions: D, the number of columns.
@@ -50,13 +52,19 @@ class Hashing(Encoder):
 
     @override
     def fingerprint(self) -> str:
-        return fingerprint_of(recipe="hashing-1", dimensions=self.dimensions)
+        return fingerprint_of(recipe="hashing-2", dimensions=self.dimensions)
 
     def _row(self, text: str) -> Floats:
         row = np.zeros(self.dimensions)
-        for word, count in Counter(_WORDS.findall(text.lower())).items():
+        for word, count in Counter(_words(text.lower())).items():
             code = zlib.crc32(word.encode("utf-8", "surrogatepass"))
             sign = -1.0 if code & _SIGN else 1.0
             row[code % self.dimensions] += sign * (1.0 + math.log(count))
         length = np.linalg.norm(row)
         return row * (math.sqrt(self.dimensions) / length) if length > 0 else row
+
+
+def _words(text: str) -> list[str]:
+    first, second = parted(text)
+    marked = [] if second is None else [SEPARATOR + word for word in _WORDS.findall(second)]
+    return _WORDS.findall(first) + marked

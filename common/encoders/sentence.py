@@ -25,10 +25,14 @@ _PROBE_TEXTS, _PROBE_REPEATS = 64, 2
 class Sentence(Encoder):
     """The mean of a language model's last layer over a text's tokens, of length sqrt(D).
 
+    The two texts of a pair (``common/pairs.py``) are the model's two segments, read together;
+    where they are too long together, the longer one loses tokens first.
+
     Attributes:
         model: ``minilm`` (all-MiniLM-L6-v2, D = 384, installed with the project), a
             Hugging Face name, or a folder with a saved model and fast tokenizer.
-        max_tokens: tokens of a text that are read, the special ones included.
+        max_tokens: tokens of a text, or of both texts of a pair, that are read, the special
+            ones included.
         batch_size: texts encoded at once; B.
         dtype: the model's number format; ``auto`` is bfloat16 where this machine was
             measured to be at least 1.2 times as fast in it, else float32.
@@ -51,7 +55,7 @@ class Sentence(Encoder):
     def fingerprint(self) -> str:
         fixed = self.resolved()
         return fingerprint_of(
-            recipe="sentence-1 mean sqrt(D)",
+            recipe="sentence-2 mean sqrt(D)",
             model=_weights.folder_sha256(_weights.locate(self.model)),
             max_tokens=self.max_tokens,
             batch_size=self.batch_size,

@@ -1,7 +1,9 @@
 """Where texts come from: every data set gives one corpus."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,14 @@ import numpy as np
 from common.arrays import Floats, Ints
 from common.failures import ConfigError
 from common.labels import LabelGeometry
+
+
+class Part(IntEnum):
+    """Which part a row is of, where a data set was published in parts."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +33,8 @@ class Corpus:
         groups: shape (M,), int64; index into ``group_names``.
         documents: shape (M,), int64; rows with the same id stay on one side of every split,
             because they stem from one source document or say (nearly) the same.
+        parts: shape (M,), int64; the :class:`Part` of each row as published, or None where
+            there is only one. A document lies in one part.
         gold: shape (M, C), float64; how the raters' labels are distributed, or None.
     """
 
@@ -33,15 +45,20 @@ class Corpus:
     groups: Ints
     documents: Ints
     gold: Floats | None = None
+    parts: Ints | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.texts)
-        for name in ("labels", "groups", "documents"):
+        for name in ("labels", "groups", "documents", "parts"):
             column = getattr(self, name)
+            if column is None:
+                continue
             if column.shape != (rows,) or column.dtype.kind not in "iu":
                 raise ValueError(f"{name} must be {rows} integers, one per text")
         _check_range("labels", self.labels, len(self.geometry))
         _check_range("groups", self.groups, len(self.group_names))
+        if self.parts is not None:
+            _check_parts(self.parts, self.documents)
         if self.gold is not None:
             _check_gold(self.gold, (rows, len(self.geometry)))
 
@@ -58,12 +75,15 @@ class Card:
         licence: under which it may be used.
         sha256: of the archive it comes from; empty where it is made on the spot.
         faults: what is known to be wrong with it, one sentence each.
+        repeats: whether the same words may stand in two documents (utterances such as
+            "Yeah."), so that a text may be on two sides of a split.
     """
 
     source: str
     licence: str
     sha256: str = ""
     faults: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 class Dataset(ABC):
@@ -77,6 +97,14 @@ class Dataset(ABC):
             DataError: data is missing or damaged.
             ConfigError: more is asked for than there is.
         """
+
+    def optimum(self, texts: Sequence[str]) -> Floats | None:
+        """The exact p(label | text), shape (M, C), where it is known: made-up data only.
+
+        Args:
+            texts: M texts of this data set.
+        """
+        return None
 
     def provenance(self) -> str:
         """The SHA-256 of the source, or a description; empty where there is neither."""
@@ -117,6 +145,13 @@ class Dataset(ABC):
 def _check_range(name: str, column: Ints, size: int) -> None:
     if len(column) and not (column.min() >= 0 and column.max() < size):
         raise ValueError(f"{name} must lie in 0..{size - 1}")
+
+
+def _check_parts(parts: Ints, documents: Ints) -> None:
+    _check_range("parts", parts, len(Part))
+    pairs = np.unique(np.stack([documents, parts]), axis=1)
+    if pairs.shape[1] > np.unique(documents).size:
+        raise ValueError("a document must lie in one part")
 
 
 def _check_gold(gold: Floats, shape: tuple[int, int]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from pydantic import Field
@@ -11,10 +11,8 @@ from typing_extensions import override
 from common.arrays import Floats, Ints
 from common.component import component
 from common.labels import LabelGeometry
+from common.ordinal_words import MOST_WORDS, NUM_GROUPS, OrdinalWords
 from simulations.datasets import Card, Corpus, Dataset
-
-NUM_GROUPS: Final = 4
-_SYLLABLES: Final = tuple(first + second for first in "bdfgklmnprstvz" for second in "aeiou")
 
 
 @final
@@ -42,7 +40,7 @@ class Synthetic(Dataset):
     size: int = Field(default=2000, ge=40, multiple_of=NUM_GROUPS)
     num_labels: int = Field(default=5, ge=2, le=100)
     words_per_text: int = Field(default=12, ge=1, le=512)
-    vocabulary: int = Field(default=200, ge=2, le=len(_SYLLABLES) ** 2)
+    vocabulary: int = Field(default=200, ge=2, le=MOST_WORDS)
     separation: float = Field(default=0.6, gt=0, le=100, allow_inf_nan=False)
     skew: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
 
@@ -61,6 +59,10 @@ class Synthetic(Dataset):
             documents=np.arange(self.size, dtype=np.int64),
             gold=self.posterior(texts),
         )
+
+    @override
+    def optimum(self, texts: Sequence[str]) -> Floats:
+        return self.posterior(texts)
 
     @override
     def provenance(self) -> str:
@@ -84,64 +86,30 @@ class Synthetic(Dataset):
         Raises:
             ValueError: a text holds a word that the model cannot utter.
         """
-        numbers = {word: number for number, word in enumerate(self._words)}
-        split = [text.split() for text in texts]
-        unknown = {word for row in split for word in row} - numbers.keys()
+        unknown = {word for text in texts for word in text.split()} - self._model.numbers.keys()
         if unknown:
             raise ValueError(f"{len(unknown)} words are not of this vocabulary")
-        rows = np.repeat(np.arange(len(split)), [len(row) for row in split])
-        words = np.array([numbers[word] for row in split for word in row], dtype=np.int64)
-        log_joint = np.stack(
-            [np.bincount(rows, column[words], len(split)) for column in self._log_likelihood],
-            axis=1,
-        )
-        return _softmax(log_joint + np.log(self._group_priors.mean(axis=0)))
+        return self._model.posterior(texts)
 
     @cached_property
+    def _model(self) -> OrdinalWords:
+        return OrdinalWords(self.num_labels, self.vocabulary, self.separation, self.skew)
+
+    @property
     def _words(self) -> tuple[str, ...]:
-        base = len(_SYLLABLES)
-        return tuple(
-            _SYLLABLES[number // base] + _SYLLABLES[number % base]
-            for number in range(self.vocabulary)
-        )
-
-    @cached_property
-    def _log_likelihood(self) -> Floats:
-        """Shape (C, V): log p(v | c)."""
-        places = np.linspace(0, self.num_labels - 1, self.vocabulary)
-        labels = np.arange(self.num_labels)
-        fit = -0.5 * (self.separation * (places[None, :] - labels[:, None])) ** 2
-        return _log_softmax(fit)
-
-    @cached_property
-    def _group_priors(self) -> Floats:
-        """Shape (groups, C): p(c | g)."""
-        labels = np.arange(self.num_labels) / (self.num_labels - 1)
-        centres = np.linspace(0, 1, NUM_GROUPS)
-        return _softmax(-self.skew * np.abs(labels[None, :] - centres[:, None]))
+        return self._model.words
 
     def _draw_labels(self, groups: Ints, rng: np.random.Generator) -> Ints:
         labels = np.empty(self.size, dtype=np.int64)
-        for group, prior in enumerate(self._group_priors):
+        for group, prior in enumerate(self._model.group_priors):
             mine = groups == group
             labels[mine] = rng.choice(self.num_labels, size=int(mine.sum()), p=prior)
         return labels
 
     def _draw_words(self, labels: Ints, rng: np.random.Generator) -> Ints:
         words = np.empty((self.size, self.words_per_text), dtype=np.int64)
-        for label, log_likelihood in enumerate(self._log_likelihood):
+        for label, log_likelihood in enumerate(self._model.log_likelihood):
             mine = labels == label
             shape = (int(mine.sum()), self.words_per_text)
             words[mine] = rng.choice(self.vocabulary, size=shape, p=np.exp(log_likelihood))
         return words
-
-
-def _log_softmax(scores: Floats) -> Floats:
-    scores = scores - scores.max(axis=1, keepdims=True)
-    logs: Floats = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return logs
-
-
-def _softmax(scores: Floats) -> Floats:
-    probs: Floats = np.exp(_log_softmax(scores))
-    return probs

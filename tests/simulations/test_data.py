@@ -5,6 +5,7 @@ from common.configure import kinds
 from common.failures import ConfigError, DataError
 from simulations import data, prepared
 from simulations.datasets import Dataset
+from tests.tables import rows, write_csv
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,25 @@ def test_describing_counts():
     assert np.allclose([sum(row) for row in table["shares"].values()], 1)
     assert all(len(row) == len(table["classes"]) for row in table["shares"].values())
     assert table["licence"]
+
+
+def test_an_experiment_file_describes_what_it_draws(tmp_path):
+    table = write_csv(tmp_path / "mine.csv", rows(30))
+    test = write_csv(tmp_path / "test.csv", rows(40)[30:])
+    (tmp_path / "mine.toml").write_text(
+        "[data.dataset]\nkind = 'files'\n"
+        f"paths = ['{table}']\ntest_paths = ['{test}']\n"
+        "labels = { names = ['bad', 'fair', 'good'] }\n"
+    )
+    found = data.describe(str(tmp_path / "mine.toml"))
+    assert found["rows"] == 40
+    assert found["parts"] == {"train": 30, "test": 10}
+    assert found["manual"].startswith("Your own texts")
+    for kind in ("files", "hub"):
+        with pytest.raises(ConfigError, match=r"fedknot data describe EXPERIMENT\.toml"):
+            data.describe(kind)
+        with pytest.raises(ConfigError, match=f"{kind} needs no fetching"):
+            data.fetch(kind)
 
 
 def test_clearing_takes_what_is_ours_and_nothing_else(cache):

@@ -49,3 +49,42 @@ def test_ids_count_up_in_order_of_appearance(texts):
     ids = unite(texts, range(len(texts)))
     _, first = np.unique(ids, return_index=True)
     assert ids[np.sort(first)].tolist() == list(range(len(first)))
+
+
+def by_comparing_all(texts, sources, near):
+    """Document ids by comparing every pair and walking the graph."""
+    size = len(texts)
+
+    def alike(i, j):
+        one, other = (re.findall(r"[^\W_]+", text.lower()) for text in (texts[i], texts[j]))
+        return (
+            (sources[i] is not None and sources[i] == sources[j])
+            or ("".join(one) != "" and "".join(one) == "".join(other))
+            or (texts[i].split() != [] and texts[i].split() == texts[j].split())
+            or (near and jaccard(texts[i], texts[j]) >= 0.8 - 1e-9)
+        )
+
+    ids = [-1] * size
+    for start in range(size):
+        if ids[start] < 0:
+            ids[start], stack = max(ids) + 1, [start]
+            while stack:
+                here = stack.pop()
+                for other in range(size):
+                    if ids[other] < 0 and alike(here, other):
+                        ids[other] = ids[start]
+                        stack.append(other)
+    return ids
+
+
+@given(st.data(), st.booleans())
+def test_documents_are_the_connected_parts(data, near):
+    pieces = st.sampled_from(["a", "b", "c", "d", "e", "f", "!", "?"])
+    texts = data.draw(st.lists(st.lists(pieces, max_size=7).map(" ".join), max_size=12))
+    names = st.lists(st.sampled_from([None, "x", "y"]), min_size=len(texts), max_size=len(texts))
+    sources = data.draw(names)
+    assert unite(texts, sources, near=near).tolist() == by_comparing_all(texts, sources, near)
+
+
+def test_empty_texts_are_documents_of_their_own():
+    assert unite(["", " ", "", ":)", ":)"], [None] * 5).tolist() == [0, 1, 2, 3, 3]

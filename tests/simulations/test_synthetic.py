@@ -48,6 +48,10 @@ def test_the_posterior_agrees_with_multinomial_probabilities(corpus):
     assert corpus.gold[:200] == pytest.approx(expected, rel=1e-9)
 
 
+def test_the_optimum_is_what_the_report_may_grade(corpus):
+    assert np.array_equal(SETTINGS.optimum(corpus.texts[:50]), corpus.gold[:50])
+
+
 def test_small_cases_agree_with_bayes_rule_by_hand():
     made = Synthetic(size=40, num_labels=2, vocabulary=2, separation=1.0, skew=0.0)
     one, other = made._words
