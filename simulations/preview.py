@@ -4,28 +4,48 @@ from typing import Any
 
 import numpy as np
 
+from common.configure import kind_of
 from common.records import Flags, Layout
+from simulations.corruptions import Shard
+from simulations.datasets import Corpus
 from simulations.experiment import Experiment
 from simulations.pictures import holdings
 from simulations.provision import divide
+from simulations.shards import corrupted, shards
+from simulations.skew import (
+    copies,
+    effective_labels,
+    label_transport,
+    label_tv,
+    size_gini,
+    vocabulary_overlap,
+)
+from simulations.split import Split
+
+_MOST_COMPARED = 2000
+"""Shared texts that are held against all others, evenly spread; exact up to here."""
 
 
-def preview(experiment: Experiment) -> dict[str, Any]:
-    """Sizes, label counts, skew and bytes of an experiment.
+def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
+    """Sizes, label counts, skew, overlap and bytes of an experiment, by what clients hold.
 
-    The skew of a client is the total variation distance, in [0, 1], between its label
-    distribution and that of all private rows together.
+    Args:
+        experiment: to be looked at; nothing of it is run but for the rehearsal.
+        rehearsed: whether to estimate time and memory, by :func:`simulations.estimate.estimate`.
+
+    Returns:
+        A table for JSON. What the measures mean is in :mod:`simulations.skew`; ``skew`` of a
+        client is the total variation distance of its labels to those of all clients together.
     """
     corpus, parts = divide(experiment)
+    held = list(shards(experiment, corpus, parts))
     num_labels = len(corpus.geometry)
-    counts = np.array(holdings([corpus.labels[rows] for rows in parts.clients], num_labels))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    overall = counts.sum(axis=0) / max(counts.sum(), 1)
+    counts = np.array(holdings([shard.labels for shard in held], num_labels))
     flags = Flags.none
     for name in experiment.disclosed:
         flags |= Flags[name]
     layout = Layout(len(parts.transfer), num_labels, experiment.wire.bits, flags, bytes(32))
-    return {
+    made = {
         "labels": list(corpus.geometry.names),
         "rows": {
             "private": int(counts.sum()),
@@ -33,17 +53,52 @@ def preview(experiment: Experiment) -> dict[str, Any]:
             "validation": len(parts.validation),
             "test": len(parts.test),
         },
-        "clients": [
-            {
-                "client": client,
-                "rows": int(row.sum()),
-                "counts": row.tolist(),
-                "skew": round(float(np.abs(share - overall).sum() / 2), 4),
-            }
-            for client, (row, share) in enumerate(zip(counts, shares, strict=True))
-        ],
+        "clients": _clients(experiment, corpus, parts, held, counts),
+        "size_gini": round(size_gini(counts.sum(axis=1)), 4),
+        "overlap": _overlap(corpus, parts, held),
         "bytes_up_per_client_and_round": layout.length,
         "bytes_up": layout.length * experiment.data.num_clients * experiment.num_rounds,
+    }
+    if rehearsed:
+        from simulations.estimate import estimate
+
+        made["estimate"] = estimate(experiment, corpus, parts)
+    return made
+
+
+def _clients(
+    experiment: Experiment, corpus: Corpus, parts: Split, held: list[Shard], counts: Any
+) -> list[dict[str, Any]]:
+    transfer = [corpus.texts[row] for row in parts.transfer]
+    spoken = vocabulary_overlap([shard.texts for shard in held], transfer)
+    columns = {
+        "skew": label_tv(counts),
+        "transport": label_transport(counts, corpus.geometry),
+        "effective_labels": effective_labels(counts),
+        "words_shared_with_transfer": spoken.transfer,
+        "words_shared_with_rest": spoken.rest,
+    }
+    what = list(zip(experiment.data.corruptions, corrupted(experiment), strict=True))
+    return [
+        {"client": client, "rows": int(row.sum()), "counts": row.tolist()}
+        | {name: round(float(values[client]), 4) for name, values in columns.items()}
+        | {"corruptions": [kind_of(one) for one, hit in what if client in hit]}
+        for client, row in enumerate(counts)
+    ]
+
+
+def _overlap(corpus: Corpus, parts: Split, held: list[Shard]) -> dict[str, Any]:
+    """How many of the shared texts somebody else has, too."""
+    size = len(parts.transfer)
+    places = np.unique(np.linspace(0, size - 1, min(size, _MOST_COMPARED)).astype(np.int64))
+    looked_at = [corpus.texts[row] for row in parts.transfer[places]]
+    others = {
+        "private": [text for shard in held for text in shard.texts],
+        "test": [corpus.texts[row] for row in parts.test],
+    }
+    found = {name: copies(looked_at, texts) for name, texts in others.items()}
+    return {"texts_compared": len(looked_at)} | {
+        name: {"exact": both.exact, "near": both.near} for name, both in found.items()
     }
 
 
@@ -55,14 +110,41 @@ def table(plan: dict[str, Any], most: int = 40) -> list[str]:
         f"texts, {rows['validation']} validation, {rows['test']} test",
         f"each client sends {plan['bytes_up_per_client_and_round']:,} bytes a round",
         "",
-        "client   rows   skew  " + "  ".join(f"{name[:12]:>12}" for name in plan["labels"]),
+        "client   rows   skew  transport  labels  words  "
+        + "  ".join(f"{name[:12]:>12}" for name in plan["labels"]),
     ]
     for c in clients[:most]:
         cells = "  ".join(f"{n:>10} {_shade(n, c['rows'])}" for n in c["counts"])
-        made.append(f"{c['client']:6}{c['rows']:7}{c['skew']:7.3f}  {cells}")
+        hit = f"  {' + '.join(c['corruptions'])}" if c["corruptions"] else ""
+        made.append(
+            f"{c['client']:6}{c['rows']:7}{c['skew']:7.3f}{c['transport']:11.3f}"
+            f"{c['effective_labels']:8.2f}{c['words_shared_with_transfer']:7.2f}  {cells}{hit}"
+        )
     if len(clients) > most:
         made.append(f"... and {len(clients) - most} more; --json lists all")
-    return made
+    return [*made, "", *_below(plan)]
+
+
+def _below(plan: dict[str, Any]) -> list[str]:
+    """What is one number for all clients, and what the columns are."""
+    shared, clients = plan["overlap"], plan["clients"]
+    mean = {key: np.mean([c[key] for c in clients]) for key in ("skew", "transport")}
+    told = [
+        f"mean skew {mean['skew']:.3f} (total variation), transport {mean['transport']:.3f} (in "
+        f"label distance), Gini of sizes {plan['size_gini']:.3f}",
+        "labels: effective number (exp of entropy); words: overlap with the shared texts (Jaccard)",
+        f"of {shared['texts_compared']} shared texts, {shared['private']['exact']} are also "
+        f"private ({shared['private']['near']} nearly), {shared['test']['exact']} also test "
+        f"({shared['test']['near']} nearly)",
+    ]
+    if "estimate" in plan:
+        guess = plan["estimate"]
+        phases = ", ".join(f"{name} {s:.1f}" for name, s in guess["seconds"].items())
+        told.append(f"estimate, from a rehearsal on this machine, in seconds: {phases}")
+        told.append(
+            f"estimate of memory: {guess['process_mb']} MB for each of {guess['workers']} workers"
+        )
+    return told
 
 
 def _shade(count: int, total: int) -> str:

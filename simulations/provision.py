@@ -9,6 +9,7 @@ import contextlib
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 from clients.store import Store
 from common.arrays import Ints
@@ -22,10 +23,13 @@ from common.sites import forget, register
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.plan import ServerPlan
+from simulations.corruptions import Shard
 from simulations.datasets import Corpus
 from simulations.events import Progress
 from simulations.experiment import Experiment
 from simulations.provisioned import is_sealed, reopen, seal
+from simulations.saved_split import corpus_sha256
+from simulations.shards import shards
 from simulations.split import Split, split
 
 
@@ -43,7 +47,8 @@ def provision(experiment: Experiment, folder: Path, progress: Progress) -> None:
         _clear(folder)
         _fill(experiment, folder)
         seal(folder)
-    _warm(folder, progress)
+    if experiment.clients.reads_features or experiment.server.student.reads == "features":
+        _warm(folder, progress)
 
 
 def _clear(folder: Path) -> None:
@@ -64,11 +69,12 @@ def _fill(experiment: Experiment, folder: Path) -> None:
     transfer.save(folder / "transfer.jsonl")
     ServerPlan(dump(experiment.server), derive(experiment.seed, "server")).save(folder)
     dataset = experiment.data.dataset
-    held = parts.to_json(kind_of(dataset), dataset.provenance())
+    held = parts.to_json(kind_of(dataset), dataset.provenance(), corpus_sha256(corpus))
     write_json(folder / "split.json", held, mode=0o600)
     write_lines(folder / "validation.jsonl", _labelled(corpus, parts.validation))
-    for client, rows in enumerate(parts.clients):
-        _stock(experiment, folder, client, corpus, rows, encoder)
+    for client, shard in enumerate(shards(experiment, corpus, parts)):
+        config = dump(experiment.clients.own(client, encoder))
+        _stock(experiment.seed, folder, client, shard, config)
     register(terms.site, folder / "clients")
 
 
@@ -110,19 +116,16 @@ def _terms(
     )
 
 
-def _stock(
-    experiment: Experiment, folder: Path, client: int, corpus: Corpus, rows: Ints, encoder: Encoder
-) -> None:
+def _stock(seed: int, folder: Path, client: int, shard: Shard, config: dict[str, Any]) -> None:
     """Write one client's store."""
-    config = dump(experiment.clients) | {"encoder": {"kind": kind_of(encoder)} | dump(encoder)}
     Store.create(
         folder / "clients" / str(client),
         client=client,
-        seed=derive(experiment.seed, "client", client),
+        seed=derive(seed, "client", client),
         config=config,
         public=folder,
-        texts=[corpus.texts[row] for row in rows],
-        labels=corpus.labels[rows],
+        texts=shard.texts,
+        labels=shard.labels,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.store import Store
-from common.files import read_json, read_lines, write_json
+from common.files import flush_all, read_json, read_lines, write_json
 from common.sites import register
 from common.terms import Terms
 from common.transfer import TransferSet
@@ -18,6 +18,7 @@ _FILES = ("terms.json", "validation.jsonl", "checkpoint/plan.json", "split.json"
 
 def seal(folder: Path) -> None:
     """Say that the folder is provisioned, and how; last, so its presence is proof."""
+    flush_all()  # a seal that outlives a power cut must find what it speaks of
     (folder / PRIVATE).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_json(folder / _SEAL, _found(folder), mode=0o600)
 

@@ -1,19 +1,21 @@
 """Who may see what: transfer set, labelled validation slice, test set, private shards."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
 from common.arrays import Ints
-from common.failures import ConfigError
+from common.failures import ConfigError, DataError
 from common.seeds import stream
 from simulations.apportion import apportion
-from simulations.datasets import Corpus
+from simulations.datasets import Corpus, Part
+from simulations.feasibility import check_feasible, wanted_rows
 from simulations.filling import fill
 from simulations.partitions import Partition
+
+_ORDER: Final = ("test", "transfer", "validation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +36,19 @@ class Split:
     private: Ints
     clients: tuple[Ints, ...]
 
-    def to_json(self, dataset: str, sha256: str) -> dict[str, Any]:
-        """The content of ``split.json``: ``dataset`` is its kind, ``sha256`` its source."""
+    def to_json(self, dataset: str, sha256: str, corpus: str) -> dict[str, Any]:
+        """The content of ``split.json``.
+
+        Args:
+            dataset: kind of the data set.
+            sha256: of its source.
+            corpus: of the texts and labels that the rows number, see
+                :func:`simulations.saved_split.corpus_sha256`.
+        """
         return {
             "dataset": dataset,
             "sha256": sha256,
+            "corpus_sha256": corpus,
             "clients": {str(k): rows.tolist() for k, rows in enumerate(self.clients)},
             "transfer": self.transfer.tolist(),
             "validation": self.validation.tolist(),
@@ -75,6 +85,11 @@ def split(
     left is private. No document stands on two sides. Counts are exact wherever a choice of
     whole documents can hit them, else as near below as possible (see ``filling.fill``).
 
+    Where the data set was published in parts (``Corpus.parts``), they are kept: the published
+    test part is the test set, whole, and ``test_fraction`` has no effect; the validation rows
+    are drawn from the published validation part, and what is left of it belongs to nobody;
+    transfer set and private rows come from the training part, of which the shares are.
+
     Args:
         corpus: M rows.
         transfer_fraction: share of all rows that become the transfer set, 0 < share < 1.
@@ -86,68 +101,71 @@ def split(
 
     Raises:
         ConfigError: the parts leave too few private rows; says the largest feasible value.
+        DataError: a document is so long that no whole one fits into a part.
     """
-    wanted = _wanted(len(corpus), transfer_fraction, test_fraction, validation_size)
-    _check_feasible(len(corpus), wanted, num_clients)
-    sizes = np.bincount(corpus.groups, minlength=len(corpus.group_names))
-    quotas = [apportion(sizes, wanted[part]) for part in ("test", "transfer", "validation")]
+    train, held, test = _published(corpus)
+    wanted = wanted_rows(len(train), transfer_fraction, test_fraction, validation_size)
+    slice_size = _from_part(wanted, held, test)
+    sizes = wanted | {"test": wanted["test"] or len(test), "validation": slice_size}
+    if (given := partition.given(corpus, sizes, num_clients)) is not None:
+        return given
+    check_feasible(len(train), wanted, num_clients)
     rng = stream(seed, "split")
-    test, transfer, validation = fill(corpus.documents, corpus.groups, quotas, rng)
-    public = np.concatenate([test, transfer, validation])
-    private = np.setdiff1d(np.arange(len(corpus), dtype=np.int64), public)
+    drawn = dict(zip(_ORDER, _draw(corpus, train, [wanted[p] for p in _ORDER], rng), strict=True))
+    _check_drawn(drawn, wanted)
+    private = np.setdiff1d(train, np.concatenate(list(drawn.values())))
+    validation = _draw(corpus, held, [slice_size], rng)[0] if len(held) else drawn["validation"]
     dealt = partition.split(
         corpus.labels[private], corpus.groups[private], num_clients, stream(seed, "partition")
     )
-    return Split(transfer, validation, test, private, tuple(private[rows] for rows in dealt))
-
-
-def _wanted(rows: int, transfer: float, test: float, validation: int) -> dict[str, int]:
-    for name, fraction in (("transfer_fraction", transfer), ("test_fraction", test)):
-        if not 0 < fraction < 1:
-            raise ConfigError(f"data.{name} = {fraction}; write a share between 0 and 1")
-    if validation < 0:
-        raise ConfigError(f"data.validation_size = {validation}; write at least 0")
-    wanted = {
-        "transfer": round(transfer * rows),
-        "test": round(test * rows),
-        "validation": validation,
-    }
-    for part in ("transfer", "test"):
-        if wanted[part] == 0:
-            raise ConfigError(
-                f"data.{part}_fraction of {rows} rows is none; write at least {1 / rows:.2g}"
-            )
-    return wanted
-
-
-def _check_feasible(rows: int, wanted: Mapping[str, int], num_clients: int) -> None:
-    """Blame the number of clients if the parts alone fit, else the part that can shrink."""
-    private = rows - sum(wanted.values())
-    if private >= max(num_clients, 1):
-        return
-    if private >= 1:
-        raise ConfigError(
-            f"data.num_clients = {num_clients}, but only {private} rows are private; "
-            f"write at most {private}"
-        )
-    others = rows - num_clients - wanted["test"]
-    if others - wanted["validation"] >= 1:
-        most = _rounded_down((others - wanted["validation"]) / rows, len(str(rows)) + 1)
-        raise ConfigError(
-            f"data.transfer_fraction leaves too few private rows; write at most {most}"
-        )
-    if others - wanted["transfer"] >= 0:
-        most = others - wanted["transfer"]
-        raise ConfigError(f"data.validation_size leaves too few private rows; write at most {most}")
-    raise ConfigError(
-        "data.transfer_fraction and data.test_fraction leave too few private rows; "
-        "write smaller shares, such as 0.25 and 0.2"
+    return Split(
+        transfer=drawn["transfer"],
+        validation=validation,
+        test=test if len(test) else drawn["test"],
+        private=private,
+        clients=tuple(private[rows] for rows in dealt),
     )
 
 
-def _rounded_down(value: float, digits: int) -> float:
-    scale = 10.0**digits
-    return math.floor(value * scale) / scale
+def _published(corpus: Corpus) -> tuple[Ints, Ints, Ints]:
+    """The rows to draw from, those of a published validation part, and of a test part."""
+    parts = np.zeros(len(corpus), np.int64) if corpus.parts is None else corpus.parts
+    train, validation, test = (np.flatnonzero(parts == part) for part in Part)
+    return train, validation, test
+
+
+def _from_part(wanted: dict[str, int], held: Ints, test: Ints) -> int:
+    """Nothing is drawn where a part was published; how many rows of ``held`` are wanted."""
+    size = wanted["validation"]
+    if len(test):
+        wanted["test"] = 0
+    if len(held):
+        wanted["validation"] = 0
+        if size > len(held):
+            raise ConfigError(
+                f"data.validation_size = {size}, but the published validation part has "
+                f"{len(held)} rows; write at most {len(held)}"
+            )
+    return size
+
+
+def _draw(
+    corpus: Corpus, rows: Ints, wanted: Sequence[int], rng: np.random.Generator
+) -> list[Ints]:
+    """Of every part, its rows: whole documents among ``rows``, each group its share."""
+    groups = corpus.groups[rows]
+    sizes = np.bincount(groups, minlength=len(corpus.group_names))
+    quotas = [apportion(sizes, count) for count in wanted]
+    return [rows[chosen] for chosen in fill(corpus.documents[rows], groups, quotas, rng)]
+
+
+def _check_drawn(drawn: Mapping[str, Ints], wanted: Mapping[str, int]) -> None:
+    for part, rows in drawn.items():
+        if wanted[part] and not len(rows):
+            raise DataError(
+                f"no whole document fits into the {wanted[part]} rows of the {part} part; this "
+                "data has too few documents, or too many equal texts"
+            )
 
 
 def _rows(values: Any) -> Ints:

@@ -1,10 +1,16 @@
 """Who holds which private row: every partition deals them out in its own way."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.arrays import Ints
+
+if TYPE_CHECKING:  # they know partitions
+    from simulations.datasets import Corpus
+    from simulations.split import Split
 
 
 class Partition(ABC):
@@ -28,3 +34,17 @@ class Partition(ABC):
         Raises:
             ConfigError: the rows cannot be dealt to so many clients.
         """
+
+    def given(self, corpus: "Corpus", sizes: Mapping[str, int], num_clients: int) -> "Split | None":
+        """All parts of the corpus where they are fixed beforehand, or None to have them drawn.
+
+        Args:
+            corpus: the texts.
+            sizes: rows that the experiment wants as ``transfer``, ``test`` and ``validation``.
+            num_clients: K.
+
+        Raises:
+            ConfigError: they were fixed for something else than this corpus.
+            DataError: what fixes them is damaged.
+        """
+        return None

@@ -8,10 +8,9 @@ from typing_extensions import override
 
 from common.arrays import Floats, Ints
 from common.component import component
-from common.failures import ConfigError
 from simulations.apportion import apportion
 from simulations.partitions import Partition
-from simulations.partitions._deal import check_enough
+from simulations.partitions._deal import by_label, check_enough, check_least
 
 
 @final
@@ -38,22 +37,14 @@ class Dirichlet(Partition):
         self, labels: Ints, groups: Ints, num_clients: int, rng: np.random.Generator
     ) -> tuple[Ints, ...]:
         check_enough(len(labels), num_clients)
-        self._check_min_size(len(labels), num_clients)
-        rows = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+        check_least(self.min_size, len(labels), num_clients)
+        rows = by_label(labels, rng)
         counts = np.stack(
             [apportion(proportions(self.alpha, num_clients, rng), len(own)) for own in rows],
             axis=1,
         )
         raise_to(self.min_size, counts)
         return _dealt(rows, counts)
-
-    def _check_min_size(self, num_rows: int, num_clients: int) -> None:
-        if self.min_size * num_clients > num_rows:
-            most = num_rows // num_clients
-            raise ConfigError(
-                f"data.partition.min_size = {self.min_size} for {num_clients} clients is more "
-                f"than the {num_rows} private rows; write at most {most}"
-            )
 
 
 def proportions(alpha: float, size: int, rng: np.random.Generator) -> Floats:

@@ -7,9 +7,8 @@ from typing_extensions import override
 
 from common.arrays import Ints
 from common.component import component
-from common.failures import ConfigError
 from simulations.partitions import Partition
-from simulations.partitions._deal import check_enough, evenly
+from simulations.partitions._deal import by_group, check_enough, evenly
 
 
 @final
@@ -26,22 +25,6 @@ class Natural(Partition):
         self, labels: Ints, groups: Ints, num_clients: int, rng: np.random.Generator
     ) -> tuple[Ints, ...]:
         check_enough(len(labels), num_clients)
-        names, sizes = np.unique(groups, return_counts=True)
-        _check_fits(sizes, num_clients)
-        copies = num_clients // len(names)
-        shares = [evenly(np.flatnonzero(groups == name), copies, rng) for name in names]
+        rows = by_group(groups, num_clients)
+        shares = [evenly(own, num_clients // len(rows), rng) for own in rows]
         return tuple(share for layer in zip(*shares, strict=True) for share in layer)
-
-
-def _check_fits(sizes: Ints, num_clients: int) -> None:
-    count, smallest = len(sizes), int(sizes.min())
-    if num_clients % count:
-        raise ConfigError(
-            f"data.num_clients = {num_clients} does not fit the {count} natural groups; "
-            f"write {count} or a multiple of it"
-        )
-    if num_clients // count > smallest:
-        raise ConfigError(
-            f"data.num_clients = {num_clients} gives {num_clients // count} clients to a natural "
-            f"group of {smallest} rows; write at most {count * smallest}"
-        )

@@ -1,13 +1,14 @@
 import json
 import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from common.failures import ConfigError
+from common.failures import ConfigError, DataError
 from common.labels import LabelGeometry
-from simulations.datasets import Corpus
+from simulations.datasets import Corpus, Part
 from simulations.partitions.dirichlet import Dirichlet
 from simulations.partitions.iid import Iid
 from simulations.partitions.natural import Natural
@@ -93,7 +94,7 @@ def test_clients_hold_the_private_rows(corpus):
 
 def test_the_seed_decides(corpus):
     first, again, other = (split(corpus, **USUAL | {"seed": s}) for s in (1, 1, 2))
-    assert first.to_json("x", "") == again.to_json("x", "")
+    assert first.to_json("x", "", "") == again.to_json("x", "", "")
     assert not np.array_equal(first.test, other.test)
 
 
@@ -105,18 +106,26 @@ def test_the_partition_does_not_move_the_test_set(corpus):
 
 def test_the_file_brings_it_back(corpus):
     made = split(corpus, **USUAL)
-    table = json.loads(json.dumps(made.to_json("vader", "abc")))
-    assert list(table) == ["dataset", "sha256", "clients", "transfer", "validation", "test"]
+    table = json.loads(json.dumps(made.to_json("vader", "abc", "def")))
+    assert list(table) == [
+        "dataset",
+        "sha256",
+        "corpus_sha256",
+        "clients",
+        "transfer",
+        "validation",
+        "test",
+    ]
     assert (table["dataset"], table["sha256"]) == ("vader", "abc")
     assert sorted(table["clients"]) == ["0", "1", "2", "3"]
     back = Split.from_json(table)
     assert all(np.array_equal(parts(back)[name], rows) for name, rows in parts(made).items())
-    assert back.to_json("vader", "abc") == table
+    assert back.to_json("vader", "abc", "def") == table
 
 
 def test_eleven_clients_keep_their_order(corpus):
     made = split(corpus, **USUAL | {"partition": Iid(), "num_clients": 11})
-    back = Split.from_json(made.to_json("x", ""))
+    back = Split.from_json(made.to_json("x", "", ""))
     assert all(map(np.array_equal, made.clients, back.clients))
 
 
@@ -166,3 +175,54 @@ def test_what_cannot_be_split_is_one_line(corpus, change):
         split(corpus, **USUAL | change)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def published(corpus, validation=slice(0, 0), test=slice(0, 0)):
+    """The corpus with these rows, and all of their documents, in parts of their own."""
+    parts = np.zeros(len(corpus), dtype=np.int64)
+    for part, rows in ((Part.VALIDATION, validation), (Part.TEST, test)):
+        parts[np.isin(corpus.documents, corpus.documents[rows])] = part
+    return replace(corpus, parts=parts)
+
+
+def test_one_published_part_is_none(corpus):
+    one, other = (split(c, **USUAL) for c in (corpus, published(corpus)))
+    assert one.to_json("", "", "") == other.to_json("", "", "")
+
+
+def test_published_parts_are_kept(corpus):
+    made = published(corpus, slice(0, 500), slice(2500, 5000))
+    found = split(made, **USUAL | {"test_fraction": 0.001})
+    held = {part: np.flatnonzero(made.parts == part) for part in Part}
+    assert np.array_equal(found.test, held[Part.TEST])
+    assert set(found.validation.tolist()) < set(held[Part.VALIDATION].tolist())
+    assert len(found.validation) == 200
+    assert np.array_equal(np.union1d(found.transfer, found.private), held[Part.TRAIN])
+    assert len(found.transfer) == round(0.25 * len(held[Part.TRAIN]))
+    shares = np.array(counts(made, found.transfer)) / counts(made, held[Part.TRAIN])
+    assert shares == pytest.approx([0.25] * 4, abs=0.01)
+
+
+def test_only_a_published_test_part(corpus):
+    made = published(corpus, test=slice(0, 1000))
+    found = split(made, **USUAL)
+    assert np.array_equal(found.test, np.flatnonzero(made.parts == Part.TEST))
+    assert len(found.validation) == 200
+    assert set(made.parts[found.validation].tolist()) == {Part.TRAIN}
+
+
+def test_only_a_published_validation_part(corpus):
+    made = published(corpus, validation=slice(0, 500))
+    found = split(made, **USUAL)
+    train = int((made.parts == Part.TRAIN).sum())
+    assert len(found.test) == round(0.2 * train)
+    assert set(made.parts[found.test].tolist()) == {Part.TRAIN}
+    with pytest.raises(ConfigError, match=r"published validation part has (\d+) rows; write at"):
+        split(made, **USUAL | {"validation_size": 2000})
+
+
+def test_documents_that_fit_nowhere_are_one_line():
+    groups = np.repeat(np.arange(4), 25)
+    corpus = make(np.zeros(100, dtype=int), groups)
+    with pytest.raises(DataError, match="no whole document fits into the 20 rows of the test part"):
+        split(corpus, **USUAL | {"validation_size": 0})
