@@ -1,45 +1,25 @@
 """One client: private data and a teacher inside, soft predictions out."""
 
+import contextlib
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
+from clients.availability import is_there
+from clients.config import configured
+from clients.public import features_of
 from clients.store import Store
-from clients.teachers import FittedTeacher, Teacher
-from clients.teachers.frozen_mlp import FrozenMlp
-from clients.vetting import Vetting, vet, vetted
+from clients.teachers import FittedTeacher, Inputs, Teacher
+from clients.vetting import vet, vetted
 from common.arrays import Floats
 from common.audit import AuditLog
 from common.blanks import blanks
-from common.component import component
-from common.configure import load
-from common.encoders import Encoder, encode_cached
-from common.encoders.sentence import Sentence
 from common.messages import Answer, Question
-from common.places import cache_dir
 from common.quantise import to_codes
 from common.reasons import Reason, Refused
-from common.records import PREDICTIONS, Flags, Record, encode
+from common.records import PREDICTIONS, Flags, Record, decode, encode
 from common.seeds import stream
-
-
-@component
-class ClientConfig:
-    """What the clients decide.
-
-    Attributes:
-        teacher: the model each client trains on its own texts.
-        encoder: turns texts into features; the same for all, and public.
-        blanks: the list of content-free texts on which a teacher shows its bias.
-        vetting: what shared texts a client refuses to train for and to answer about.
-    """
-
-    teacher: Teacher = Field(default_factory=FrozenMlp)
-    encoder: Encoder = Field(default_factory=Sentence)
-    blanks: Literal["content_free", "random_tokens"] = "random_tokens"
-    vetting: Vetting = Field(default_factory=Vetting)
 
 
 class Client:
@@ -49,17 +29,20 @@ class Client:
         self._store, self._terms = store, store.terms()
         about = store.about()
         self.id, self._seed = int(about["client"]), int(about["seed"])
-        self._config = load(ClientConfig, about["config"], "clients")
+        self._config = configured(about["config"])
+        self._recipe: Teacher = self._config.of(self.id)
         self._audit = AuditLog(store.public() / "audit" / f"client-{self.id}.jsonl")
 
     def encode(self) -> None:
         """Look at the shared texts; compute the features of the private ones, unless there.
 
+        A teacher that reads texts needs no features, and gets none.
+
         Raises:
             Refused: the shared texts are not those agreed on, or look like probes.
         """
         vet(self._store, self._config.vetting)
-        if self._store.features() is None:
+        if self._recipe.reads == "features" and self._store.features() is None:
             texts, _ = self._store.shard()
             self._store.keep_features(self._config.encoder.encode(texts))
 
@@ -72,12 +55,11 @@ class Client:
         vet(self._store, self._config.vetting)
         if self._store.teacher() is not None:
             return
-        features = self._store.features()
-        if features is None:
+        rng, (texts, labels) = stream(self._seed, "fit"), self._store.shard()
+        inputs: Inputs = texts if self._recipe.reads == "texts" else self._store.features()
+        if inputs is None:
             raise Refused(Reason.refused)
-        _, labels = self._store.shard()
-        rng = stream(self._seed, "fit")
-        fitted = self._config.teacher.fit(features, labels, len(self._terms.labels), rng)
+        fitted = self._recipe.fit(inputs, labels, len(self._terms.labels), rng)
         self._store.keep_teacher(fitted.tensors())
 
     def answer(self, question: Question) -> Answer:
@@ -85,11 +67,20 @@ class Client:
 
         Raises:
             Refused: the server means another run, transfer set, class order or layout, or
-                the client refuses the shared texts.
+                the client refuses the shared texts, or is not there in this round.
         """
         layout, asked, verdict = self._terms.layout, question.payload, self._judge(question)
+        there = is_there(self._config.availability, self._seed, max(question.round, 1))
+        if verdict is Reason.accepted and not there:
+            raise Refused(Reason.timeout)  # it never saw the question
         self._audit.append(
-            "down", self.id, question.round, asked, schema=question.schema, verdict=verdict
+            "down",
+            self.id,
+            question.round,
+            asked,
+            schema=question.schema,
+            verdict=verdict,
+            durable=verdict is not Reason.accepted,  # else the line that follows takes it along
         )
         if verdict is not Reason.accepted:
             raise Refused(verdict)
@@ -111,6 +102,20 @@ class Client:
         return Reason.accepted
 
     def _record(self, server_round: int) -> Record:
+        """What this client says; as its teacher never changes, the same in every round."""
+        vet(self._store, self._config.vetting)
+        said = self._said_before() or self._said()
+        return replace(said, round=server_round)
+
+    def _said_before(self) -> Record | None:
+        """What a stored release of another round holds; None if there is none, or it is damaged."""
+        for server_round, payload in self._store.releases():
+            with contextlib.suppress(Refused):
+                return decode(payload, self._terms.layout, server_round, self.id)
+        return None
+
+    def _said(self) -> Record:
+        """Ask the teacher: about the shared texts, and about the blanks."""
         layout = self._terms.layout
         shared = vetted(self._store, self._config.vetting)
         codes = to_codes(self._predict(shared.texts), layout.bits)
@@ -120,16 +125,18 @@ class Client:
             bias = to_codes(mean, layout.bits)
         if layout.flags & Flags.num_examples:
             size = len(self._store.shard()[1])
-        return Record(server_round, self.id, codes, bias, num_examples=size)
+        return Record(0, self.id, codes, bias, num_examples=size)
 
     def _predict(self, texts: tuple[str, ...]) -> Floats:
-        """Soft predictions of shape (N, C) on public texts, whose features may be cached."""
-        features = encode_cached(self._config.encoder, texts, cache_dir() / "features")
-        return self._teacher.predict(features)
+        """Soft predictions of shape (N, C) on public texts, whose features may be known."""
+        of_texts = self._recipe.reads == "texts"
+        return self._teacher.predict(
+            texts if of_texts else features_of(self._config.encoder, texts)
+        )
 
     @cached_property
     def _teacher(self) -> FittedTeacher:
         tensors = self._store.teacher()
         if tensors is None:
             raise Refused(Reason.refused)
-        return self._config.teacher.restore(tensors, len(self._terms.labels))
+        return self._recipe.restore(tensors, len(self._terms.labels))

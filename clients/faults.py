@@ -22,7 +22,7 @@ from common.wire import ENCODE, PREDICT, TEACHER, unpack_question
 
 CANARY: Final = "fedknot-canary"
 _PHASES: Final = {ENCODE: "encode", TEACHER: "train", PREDICT: "predict"}
-_SPARE = 22  # where the header's two zero bytes are
+_ROUND, _CLIENT, _SPARE = 8, 12, 22  # where they are in the header; the last, two zero bytes
 
 
 def mods(stores: Callable[[Context, str], Path | None]) -> list[Mod]:
@@ -53,6 +53,9 @@ def _disturb(
     reply = act(message, context)
     for client in clients:
         store = Store(home / str(client))
+        if phase == "predict" and "pred" in reply.content:
+            scene = _Scene(reply, context, client, store, "")
+            _malform(scene, faults.malformations(client=client, server_round=question.round))
         for name in faults.leaks(phase, client=client, server_round=question.round):
             secret = _secret(store)
             # Who refuses to answer has nothing that could be spoilt.
@@ -95,6 +98,24 @@ class _Scene:
         """Put an array into the reply, by default in place of the client's own."""
         stype = self.pred[str(self.client)].stype
         self.pred[name or str(self.client)] = Array(dtype, (len(data),), stype, data)
+
+
+def _malform(scene: _Scene, names: list[str]) -> None:
+    for name in names if str(scene.client) in scene.pred else ():
+        scene.send(_MALFORMED[name](scene.payload))
+
+
+def _with_byte(payload: bytes, place: int) -> bytes:
+    return payload[:place] + bytes([payload[place] ^ 1]) + payload[place + 1 :]
+
+
+_MALFORMED: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "wrong_sum": lambda payload: _with_byte(payload, HEADER.size),
+    "truncated": lambda payload: payload[:-1],
+    "trailing": lambda payload: payload + b"0",
+    "other_client": lambda payload: _with_byte(payload, _CLIENT),
+    "other_round": lambda payload: _with_byte(payload, _ROUND),
+}
 
 
 def _secret(store: Store) -> str | None:

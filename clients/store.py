@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from common.arrays import Floats, Ints
-from common.files import read_json, read_lines, write_bytes, write_json, write_lines
+from common.files import (
+    line_bytes,
+    read_json,
+    read_lines,
+    write_bytes,
+    write_fresh,
+    write_json,
+)
 from common.reasons import Reason, Refused
 from common.terms import Terms
 from common.transfer import TransferSet
@@ -42,7 +50,7 @@ class Store:
         texts: Sequence[str],
         labels: Ints,
     ) -> "Store":
-        """Write a new store.
+        """Write a new store: three inodes, which are on disk for sure once they are sealed.
 
         Args:
             root: the folder to make.
@@ -54,9 +62,8 @@ class Store:
             labels: shape (M,).
         """
         root.mkdir(parents=True, mode=_FOLDER)
-        (root / "releases").mkdir(mode=_FOLDER)
         rows = ({"text": t, "label": int(y)} for t, y in zip(texts, labels, strict=True))
-        write_lines(root / "shard.jsonl", rows, _PRIVATE)
+        write_fresh(root / "shard.jsonl", line_bytes(rows), _PRIVATE)
         about = {
             "client": client,
             "seed": seed,
@@ -64,7 +71,7 @@ class Store:
             "public": str(public.resolve()),
             "terms_sha256": _sha256(public / "terms.json"),
         }
-        write_json(root / "client.json", about, _PRIVATE)
+        write_fresh(root / "client.json", line_bytes([about]), _PRIVATE)
         return cls(root)
 
     def about(self) -> dict[str, Any]:
@@ -88,14 +95,16 @@ class Store:
         Raises:
             Refused: the shared file says something else now.
         """
-        path = self.public() / "terms.json"
-        if _sha256(path) != self.about()["terms_sha256"]:
+        about = self.about()
+        path, pinned = Path(about["public"]) / "terms.json", about["terms_sha256"]
+        if _sha256(path) != pinned:
             raise Refused(Reason.wrong_binding)
-        return Terms.read(path)
+        return _terms(path, pinned)
 
     def transfer(self) -> TransferSet:
         """The shared texts, compared with the pinned hash."""
-        return TransferSet.read(self.public() / "transfer.jsonl", self.terms().transfer_sha256)
+        path = self.public() / "transfer.jsonl"
+        return _transfer(path, _sha256(path), self.terms().transfer_sha256)
 
     def verdict(self) -> dict[str, Any] | None:
         """What this client thinks of the transfer set of its run, or None if that is not known."""
@@ -153,13 +162,32 @@ class Store:
         path = self.root / "releases" / f"{server_round}.bin"
         return path.read_bytes() if path.exists() else None
 
+    def releases(self) -> list[tuple[int, bytes]]:
+        """Round and bytes of every release so far, by round."""
+        found = {int(path.stem): path for path in (self.root / "releases").glob("[0-9]*.bin")}
+        return [(server_round, found[server_round].read_bytes()) for server_round in sorted(found)]
+
     def keep_release(self, server_round: int, payload: bytes) -> None:
         """Store a release, so that asking again gets the same bytes again."""
-        write_bytes(self.root / "releases" / f"{server_round}.bin", payload, _PRIVATE)
+        shelf = self.root / "releases"
+        shelf.mkdir(mode=_FOLDER, exist_ok=True)
+        write_bytes(shelf / f"{server_round}.bin", payload, _PRIVATE)
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
+
+
+@lru_cache(maxsize=2)  # the clients of one process agreed on the same terms
+def _terms(path: Path, sha256: str) -> Terms:
+    del sha256  # of the bytes, as a key
+    return Terms.read(path)
+
+
+@lru_cache(maxsize=2)  # and on the same texts
+def _transfer(path: Path, sha256: str, agreed: str) -> TransferSet:
+    del sha256
+    return TransferSet.read(path, agreed)
 
 
 def _checked(data: bytes) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def train(
     net = _initial(features.shape[1], recipe.hidden, num_labels, generator)
     steps, per_pass = num_steps(recipe, len(labels)), math.ceil(len(labels) / recipe.batch_size)
     update = _updates(recipe, net, steps)
-    for step, rows in enumerate(_batches(len(labels), recipe.batch_size, steps, generator), 1):
+    for step, rows in enumerate(batches(len(labels), recipe.batch_size, steps, generator), 1):
         hidden = _ACTIVATIONS[recipe.activation](_hidden(net, inputs[rows]))
         scores = _output(net, _dropped(hidden, recipe.dropout, generator))
         update(functional.cross_entropy(scores, targets[rows]))
@@ -57,7 +57,23 @@ def train(
     return {name: tensor.detach().numpy() for name, tensor in net.items()}
 
 
-def num_steps(recipe: "FrozenMlp", examples: int) -> int:
+class Pace(Protocol):
+    """How long a recipe trains."""
+
+    @property
+    def batch_size(self) -> int:
+        """Examples per step."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the shard."""
+
+    @property
+    def min_steps(self) -> int:
+        """Steps that even a small shard is trained for."""
+
+
+def num_steps(recipe: Pace, examples: int) -> int:
     """Steps for M examples: all passes over them, and never fewer than ``min_steps``."""
     return max(recipe.epochs * math.ceil(examples / recipe.batch_size), recipe.min_steps)
 
@@ -108,7 +124,7 @@ def _updates(recipe: "FrozenMlp", net: dict[str, Tensor], steps: int) -> Callabl
     return update
 
 
-def _batches(examples: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+def batches(examples: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Rows of each step: a new order in every pass, for as many steps as asked."""
     done = 0
     while done < steps:

@@ -1,8 +1,8 @@
 """A teacher that knows only how often each label occurs in its shard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ class Constant(Teacher):
         smoothing: examples of each label that are added to the shard's.
     """
 
+    reads: ClassVar[Literal["features", "texts"]] = "texts"  # it looks at neither
+
     smoothing: float = Field(default=1.0, gt=0)
 
     @override
     def fit(
         self,
-        features: Floats,
+        inputs: Sequence[str],
         labels: Ints,
         num_labels: int,
         rng: np.random.Generator,
@@ -53,8 +55,8 @@ class _FittedConstant(FittedTeacher):
     probs: Floats
 
     @override
-    def predict(self, features: Floats) -> Floats:
-        return np.tile(self.probs, (len(features), 1))
+    def predict(self, inputs: Sequence[str]) -> Floats:
+        return np.tile(self.probs, (len(inputs), 1))
 
     @override
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -49,21 +49,19 @@ class FrozenMlp(Teacher):
     @override
     def fit(
         self,
-        features: Floats,
+        inputs: Floats,
         labels: Ints,
         num_labels: int,
         rng: np.random.Generator,
         progress: Callable[[int, int], None] | None = None,
     ) -> FittedTeacher:
         if len(labels) == 0:
-            return _FittedMlp(self._empty(features.shape[1], num_labels), self.activation)
+            return _FittedMlp(self._empty(inputs.shape[1], num_labels), self.activation)
         # Function level: whoever only reads a configuration need not import torch.
         from clients.teachers._training import train
 
         seed = int(rng.integers(2**63))
-        return _FittedMlp(
-            train(self, features, labels, num_labels, seed, progress), self.activation
-        )
+        return _FittedMlp(train(self, inputs, labels, num_labels, seed, progress), self.activation)
 
     @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:
@@ -85,10 +83,10 @@ class _FittedMlp(FittedTeacher):
     activation: Literal["relu", "gelu"]
 
     @override
-    def predict(self, features: Floats) -> Floats:
+    def predict(self, inputs: Floats) -> Floats:
         from clients.teachers._training import probabilities
 
-        return probabilities(self.parameters, features, self.activation)
+        return probabilities(self.parameters, inputs, self.activation)
 
     @override
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,5 @@
 """A small perceptron on the features of a frozen encoder."""
 
-import math
 from collections import OrderedDict
 from typing import final
 
@@ -12,6 +11,7 @@ from typing_extensions import override
 
 from common.component import component
 from server.students import Student
+from server.students._linear import linear
 
 
 @final
@@ -31,20 +31,10 @@ class FrozenMlp(Student):
     def build(self, num_features: int, num_labels: int, rng: np.random.Generator) -> nn.Module:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         layers: dict[str, nn.Module] = {
-            "hidden": _linear(num_features, self.hidden, generator),
+            "hidden": linear(num_features, self.hidden, generator),
             "rectifier": nn.ReLU(),
             "dropout": nn.Dropout(self.dropout),
-            "output": _linear(self.hidden, num_labels, generator),
+            "output": linear(self.hidden, num_labels, generator),
             "log_softmax": nn.LogSoftmax(dim=1),
         }
         return nn.Sequential(OrderedDict(layers))
-
-
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer, all entries uniform within 1 / sqrt(inputs), torch's own default."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
-    assert isinstance(layer, nn.Linear)
-    bound = 1 / math.sqrt(inputs)
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return layer

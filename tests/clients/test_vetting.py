@@ -190,7 +190,7 @@ def test_a_client_looks_before_it_does_anything(provisioned, store):
         assert refuses(act)
     assert log(store).count("40 one-word texts, at most 2") == 2
     assert {path.name for path in store.root.iterdir()} == {
-        *("client.json", "shard.jsonl", "releases", "log.txt", "vetting.json")
+        *("client.json", "shard.jsonl", "log.txt", "vetting.json")
     }
     assert (store.root / "vetting.json").stat().st_mode & 0o777 == 0o600
 

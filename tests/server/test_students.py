@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from common.configure import find, kinds
+from common.encoders.hashing import Hashing
 from server.students import Student, count_parameters, fingerprint
 from server.students.frozen_mlp import FrozenMlp
 
@@ -16,10 +17,19 @@ def build(seed: int = 0) -> nn.Module:
     return FrozenMlp().build(384, 5, np.random.default_rng(seed))
 
 
+def rows(recipe: Student, n: int = 7) -> torch.Tensor:
+    """What the student's own reader makes of some texts."""
+    texts = [" ".join(["good", "bad", "film", ""][i % 4 :]) for i in range(n)]
+    return torch.from_numpy(recipe.reader(Hashing(dimensions=12), texts).read(texts))
+
+
 @pytest.mark.parametrize("kind", kinds(Student))
 def test_a_student_speaks_in_log_probabilities(kind: str) -> None:
-    module = find(Student, kind)().build(12, 3, np.random.default_rng(0))
-    log_q = module(torch.randn(7, 12, generator=torch.Generator().manual_seed(0)))
+    recipe = find(Student, kind)()
+    inputs = rows(recipe)
+    module = recipe.build(inputs.shape[1], 3, np.random.default_rng(0))
+    assert inputs.dtype == torch.float32
+    log_q = module(inputs)
     assert log_q.shape == (7, 3)
     assert log_q.dtype == torch.float32
     assert torch.allclose(log_q.exp().sum(dim=1), torch.ones(7))

@@ -1,0 +1,25 @@
+"""Availability: in which rounds a client answers; drawn by seed, so that drop-outs repeat."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.seeds import stream
+
+
+class Availability(ABC):
+    """A pattern of drop-outs. A simulation's device: real clients need no policy to vanish."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, num_rounds: int) -> NDArray[np.bool_]:
+        """When one client is there: shape (num_rounds,), bool.
+
+        The first r values are the same however many rounds are drawn.
+        """
+
+
+def is_there(availability: Availability, seed: int, server_round: int) -> bool:
+    """Whether a client with this seed of its own answers in a round, counted from 1."""
+    rng = stream(seed, "availability")
+    return bool(availability.draw(rng, server_round)[server_round - 1])

@@ -1,0 +1,204 @@
+"""How networks that read texts are trained and asked. Imports torch.
+
+All clients of a process share one copy of a public model, which is never changed: what a teacher
+has of its own, a layer or two, is put over it for the length of a call.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from typing_extensions import override
+
+from clients.teachers import FittedTeacher
+from clients.teachers._training import Pace, batches, num_steps
+from common.arrays import Floats, Ints
+from common.encoders._pretrained import Row, padded
+from common.failures import DataError
+
+_ROWS_AT_ONCE = 32
+_BASE = "base sha256"
+_HEAD_RATE, _WARM_UP, _LARGEST_NORM = 10.0, 0.1, 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model that reads texts, and which part of it belongs to a teacher.
+
+    Attributes:
+        module: from ids, mask and segments, each (B, L), to scores (B, C).
+        rows: turns texts into tokens.
+        pad: the id that fills up a batch.
+        own: names of the parameters that a teacher trains; the others stay as published.
+        fresh: which of them nobody has trained yet; their matrices are drawn by the teacher.
+        fast: which learn ten times as fast: a new head on an old model.
+        num_labels: C.
+        base: SHA-256 of what is published, so that nothing else is put under a stored teacher.
+    """
+
+    module: nn.Module
+    rows: Callable[[Sequence[str]], list[Row]]
+    pad: int
+    own: tuple[str, ...]
+    fresh: frozenset[str]
+    fast: frozenset[str]
+    num_labels: int
+    base: bytes
+
+
+class TextPace(Pace, Protocol):
+    """How long and how fast a recipe trains."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW."""
+
+
+def fit(
+    network: Network,
+    pace: TextPace,
+    texts: Sequence[str],
+    labels: Ints,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None] | None,
+) -> "FittedNetwork":
+    """Train a teacher's own part; without examples it keeps what is published, and no head.
+
+    AdamW (Loshchilov and Hutter, ICLR 2019) on cross-entropy, gradients cut to length 1, with
+    a rate that rises over a tenth of the steps and falls to zero in a line (as Devlin et al.,
+    *BERT*, NAACL 2019, appendix A.2); a new head on an old model learns ten times as fast.
+    """
+    seed = int(rng.integers(2**63))
+    if len(labels) == 0:
+        own = _started(network, None)
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        own = _started(network, generator)
+        with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream
+            torch.manual_seed(seed)
+            _train(network, own, pace, (network.rows(texts), labels), generator, progress)
+    return FittedNetwork(network, {name: t.detach().numpy() for name, t in own.items()})
+
+
+def restore(network: Network, tensors: dict[str, NDArray[Any]], kind: str) -> "FittedNetwork":
+    """The teacher that was stored.
+
+    Raises:
+        DataError: the tensors are not its own part, or the published model is another now.
+    """
+    known = dict(network.module.named_parameters())
+    shapes = {name: tuple(known[name].shape) for name in network.own}
+    found = {name: t.shape for name, t in tensors.items() if name != _BASE}
+    if _BASE not in tensors or found != shapes:
+        raise DataError(f"the stored teacher is no {kind} of this model and these labels")
+    if tensors[_BASE].tobytes() != network.base:
+        raise DataError(f"the model under the stored teacher {kind} has changed; start a new run")
+    return FittedNetwork(network, {name: tensors[name] for name in network.own})
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNetwork(FittedTeacher):
+    """A shared model with a teacher's own part over it."""
+
+    network: Network
+    own: dict[str, NDArray[Any]]
+
+    @override
+    def predict(self, inputs: Sequence[str]) -> Floats:
+        own = {name: torch.tensor(value) for name, value in self.own.items()}
+        rows = self.network.rows(inputs)
+        probs = np.empty((len(rows), self.network.num_labels), dtype=np.float32)
+        # By length, for little padding, and by content, so that the order asked is no matter.
+        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), rows[i]))
+        with torch.inference_mode():
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                batch = order[start : start + _ROWS_AT_ONCE]
+                scores = _scores(self.network, own, [rows[i] for i in batch])
+                probs[batch] = torch.softmax(scores.double(), dim=1).float().numpy()
+        return probs
+
+    @override
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return self.own | {_BASE: np.frombuffer(self.network.base, np.uint8)}
+
+
+def _train(
+    network: Network,
+    own: dict[str, Tensor],
+    pace: TextPace,
+    shard: tuple[list[Row], Ints],
+    generator: torch.Generator,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    rows, targets = shard[0], torch.from_numpy(shard[1].astype(np.int64))
+    if not own:  # the model is taken as it is
+        return
+    steps = num_steps(pace, len(rows))
+    update = _updates(network, own, pace, steps)
+    network.module.train()
+    try:
+        for step, chosen in enumerate(batches(len(rows), pace.batch_size, steps, generator), 1):
+            scores = _scores(network, own, [rows[i] for i in chosen.tolist()])
+            update(functional.cross_entropy(scores, targets[chosen]))
+            if progress is not None:
+                progress(step, steps)
+    finally:
+        network.module.eval()
+
+
+def _updates(
+    network: Network, own: dict[str, Tensor], pace: TextPace, steps: int
+) -> Callable[[Tensor], None]:
+    fast = [t for name, t in own.items() if name in network.fast]
+    slow = [t for name, t in own.items() if name not in network.fast]
+    groups = [
+        {"params": part, "lr": pace.learning_rate * factor}
+        for part, factor in ((slow, 1.0), (fast, _HEAD_RATE))
+        if part
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=pace.weight_decay, fused=True)
+    warm = max(1, round(_WARM_UP * steps))
+
+    def share(step: int) -> float:
+        return min((step + 1) / warm, (steps - step) / max(1, steps - warm))
+
+    rates = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+
+    def update(loss: Tensor) -> None:
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(own.values(), _LARGEST_NORM)
+        optimiser.step()
+        rates.step()
+
+    return update
+
+
+def _scores(network: Network, own: dict[str, Tensor], rows: Sequence[Row]) -> Tensor:
+    made: Tensor = functional_call(network.module, own, padded(rows, network.pad))
+    return made
+
+
+def _started(network: Network, generator: torch.Generator | None) -> dict[str, Tensor]:
+    """Where training sets out from; new matrices are uniform in +-1/sqrt(fan-in), or zero."""
+    known = dict(network.module.named_parameters())
+    own = {name: known[name].detach().clone() for name in network.own}
+    for name, tensor in own.items():
+        if generator is None and name in network.fresh:
+            tensor.zero_()
+        elif generator is not None and name in network.fresh and tensor.ndim > 1:
+            bound = 1 / math.sqrt(tensor.shape[-1])
+            tensor.uniform_(-bound, bound, generator=generator)
+        tensor.requires_grad_()
+    return own

@@ -1,0 +1,150 @@
+"""Bags of words and scikit-learn's estimators, as arrays that can be stored. Imports sklearn."""
+
+import importlib
+import json
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.utils import get_tags
+from threadpoolctl import threadpool_limits
+
+from common.arrays import Floats, Ints
+from common.failures import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from clients.teachers.sklearn import Sklearn
+
+State = dict[str, NDArray[Any]]
+
+_WORD = r"(?u)\w+|[^\w\s]"  # as the encoder `hashing` cuts: marks such as ! carry sentiment
+NAMES = {
+    "logistic_regression": "linear_model.LogisticRegression",
+    "multinomial_nb": "naive_bayes.MultinomialNB",
+    "complement_nb": "naive_bayes.ComplementNB",
+    "k_neighbours": "neighbors.KNeighborsClassifier",
+    "random_forest": "ensemble.RandomForestClassifier",
+    "extra_trees": "ensemble.ExtraTreesClassifier",
+    "gradient_boosting": "ensemble.GradientBoostingClassifier",
+    "perceptron": "neural_network.MLPClassifier",
+}
+
+
+def make(name: str, settings: dict[str, Any]) -> Any:
+    """An untrained estimator.
+
+    Args:
+        name: a key of :data:`NAMES`, or module and class within scikit-learn.
+        settings: its parameters by scikit-learn's own names.
+
+    Raises:
+        ConfigError: there is none of that name, it takes no such settings, or it has no
+            probabilities to give.
+    """
+    module, _, member = NAMES.get(name, name).rpartition(".")
+    hint = f"write one of {', '.join(NAMES)}, or for example 'naive_bayes.BernoulliNB'"
+    try:
+        made = getattr(importlib.import_module(f"sklearn.{module}"), member)(**settings)
+        made._validate_params()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"scikit-learn has no estimator {name!r}; {hint}") from error
+    except (TypeError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"{name} does not take these settings: {line}") from error
+    if not (is_classifier(made) and hasattr(made, "predict_proba")):
+        raise ConfigError(f"{name} gives no probabilities; {hint}")
+    return made
+
+
+def examples(recipe: "Sklearn", texts: Sequence[str], labels: Ints, seed: int) -> State:
+    """All that a fit follows from: the shard as counted words, and the seed.
+
+    Returns:
+        vocabulary: bytes of a JSON list; idf (V,); the CSR parts of the (M, V) matrix;
+        labels (M,); seed (1,).
+    """
+    vectoriser = _vectoriser(recipe, min_df=recipe.min_texts, max_features=recipe.max_words)
+    try:
+        matrix = csr_matrix(vectoriser.fit_transform(texts))
+        words = [str(word) for word in vectoriser.get_feature_names_out()]
+        idf = vectoriser.idf_ if recipe.weights == "tfidf" else np.ones(len(words))
+    except ValueError:  # not a word in the whole shard that is frequent enough
+        matrix, words, idf = csr_matrix((len(texts), 0)), [], np.ones(0)
+    return {
+        "vocabulary": np.frombuffer(json.dumps(words).encode(), np.uint8),
+        "idf": np.asarray(idf, np.float64),
+        "data": np.asarray(matrix.data, np.float64),
+        "indices": matrix.indices.astype(np.int64),
+        "indptr": matrix.indptr.astype(np.int64),
+        "labels": labels.astype(np.int64),
+        "seed": np.array([seed], np.int64),
+    }
+
+
+class Fitted:
+    """The estimator that follows from a state; the same bits whenever and wherever."""
+
+    def __init__(self, recipe: "Sklearn", state: State) -> None:
+        """Fit.
+
+        Raises:
+            DataError: the state is none.
+        """
+        try:
+            self._words: list[str] = json.loads(state["vocabulary"].tobytes())
+            parts = (state["data"], state["indices"], state["indptr"])
+            shape = (len(state["labels"]), len(self._words))
+            self._recipe, self._idf = recipe, state["idf"]
+            self._labels, seed = state["labels"], int(state["seed"][0])
+            matrix = csr_matrix(parts, shape=shape)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise DataError("the stored teacher is no sklearn one") from error
+        several = len(np.unique(self._labels)) > 1
+        self._estimator = self._fitted(matrix, seed) if several and self._words else None
+
+    def predict(self, texts: Sequence[str], num_labels: int) -> Floats:
+        """Shape (N, C), float64, zero for labels that the shard lacks; rows sum to 1."""
+        probs = np.zeros((len(texts), num_labels))
+        if self._estimator is None:
+            counts = np.bincount(self._labels, minlength=num_labels)
+            probs[:] = counts / counts.sum() if counts.any() else 1 / num_labels
+        elif len(texts):
+            with threadpool_limits(1):
+                said = self._estimator.predict_proba(self._dense(self._vectors(texts)))
+            probs[:, self._estimator.classes_] = said
+        return probs
+
+    def _fitted(self, matrix: Any, seed: int) -> Any:
+        estimator = make(self._recipe.estimator, self._recipe.settings)
+        known = estimator.get_params(deep=False)
+        fixed = {"random_state": seed % 2**32, "n_jobs": None}
+        if "n_neighbors" in known:
+            fixed["n_neighbors"] = min(known["n_neighbors"], matrix.shape[0])
+        estimator.set_params(**{name: fixed[name] for name in fixed.keys() & known.keys()})
+        self._sparse = get_tags(estimator).input_tags.sparse
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # how long, the settings say
+            return estimator.fit(self._dense(matrix), self._labels)
+
+    def _vectors(self, texts: Sequence[str]) -> Any:
+        numbers = {word: number for number, word in enumerate(self._words)}
+        vectoriser = _vectoriser(self._recipe, vocabulary=numbers)
+        if self._recipe.weights == "tfidf":
+            vectoriser.idf_ = self._idf
+        return csr_matrix(vectoriser.transform(texts))
+
+    def _dense(self, matrix: Any) -> Any:
+        return matrix if self._sparse else matrix.toarray()
+
+
+def _vectoriser(recipe: "Sklearn", **more: Any) -> Any:
+    shared = {"token_pattern": _WORD, "ngram_range": (1, recipe.ngrams), "dtype": np.float64}
+    if recipe.weights == "tfidf":
+        return TfidfVectorizer(**shared, **more)
+    return CountVectorizer(**shared, **more, binary=recipe.weights == "binary")
