@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.failures import CheckFailed
+from common.files import flushed
 from common.reasons import Reason
 
 START = "0" * 64
@@ -33,7 +34,7 @@ class Mark:
 
 
 class AuditLog:
-    """One side's log; a line is on disk when :meth:`append` returns."""
+    """One side's log. A process that is killed loses no line of it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,6 +65,7 @@ class AuditLog:
         *,
         schema: int,
         verdict: Reason = Reason.accepted,
+        durable: bool = True,
     ) -> None:
         """Log one message that was sent or received.
 
@@ -74,6 +76,8 @@ class AuditLog:
             payload: its canonical bytes; only length and hash are kept.
             schema: the number of the record layout.
             verdict: accepted, or the reason why not.
+            durable: whether the line, and all before it, survives a power failure from now
+                on; otherwise from the next :meth:`settle`.
         """
         entry: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -90,8 +94,13 @@ class AuditLog:
         with self._path.open("ab") as file:
             file.write(line + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         self._previous, self._length = _hash(line), self._length + len(line) + 1
+
+    def settle(self) -> None:
+        """Have every line on disk."""
+        flushed(self._path)
 
 
 def verified(path: Path, head: str | None = None) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """Faults on demand, for tests: off unless the environment names a file when a process starts.
 
 ``FEDKNOT_FAULTS`` is the absolute path of a JSON file with a list of faults, each of which
-kills, delays or pauses a process, or makes it break its promises::
+kills, delays or pauses a process, spoils an answer, or makes a party break its promises::
 
     [{"kill": "worker", "phase": "train", "client": 2, "times": 1},
      {"sleep": 30, "phase": "predict", "client": 0},
      {"pause": "/some/file", "phase": "served"},
+     {"malform": "truncated", "client": 1, "round": 2},
      {"leak": "metric_value", "client": 2}]
 
 Nothing that a peer sends can set the variable, and a run in which any process had it says so
@@ -49,7 +50,10 @@ LEAKS: Final = {
 }
 """Promises that can be broken, and in which phase."""
 
-_ACTS: Final = ("kill", "sleep", "pause", "leak")
+MALFORMATIONS: Final = ("wrong_sum", "truncated", "trailing", "other_client", "other_round")
+"""Ways to spoil an answer that gives nothing away, which any store allows."""
+
+_ACTS: Final = ("kill", "sleep", "pause", "leak", "malform")
 _POLL_SECONDS = 0.05
 # Read when the process starts: what changes the environment later, changes nothing.
 _NAMED: Final = os.environ.get(VARIABLE)
@@ -61,8 +65,9 @@ class Fault:
 
     Attributes:
         number: its place in the file.
-        act: "kill", "sleep", "pause" or "leak".
-        what: whose process to kill, seconds, the file whose making ends the pause, a leak.
+        act: "kill", "sleep", "pause", "leak" or "malform".
+        what: whose process to kill, seconds, the file whose making ends the pause, a leak, a
+            malformation.
         phase: where it acts.
         client: only there, or None for every client.
         round: only then, or None for every round.
@@ -92,7 +97,7 @@ def on() -> bool:
 
 def reach(phase: str, *, client: int | None = None, server_round: int | None = None) -> None:
     """Be killed, wait or pause here, if a fault says so."""
-    for fault in _due(phase, client, server_round, leaks=False):
+    for fault in _due(phase, client, server_round, ("kill", "sleep", "pause")):
         if fault.act == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif fault.act == "sleep":
@@ -103,7 +108,12 @@ def reach(phase: str, *, client: int | None = None, server_round: int | None = N
 
 def leaks(phase: str, *, client: int | None = None, server_round: int | None = None) -> list[str]:
     """Names of the promises to break here."""
-    return [str(fault.what) for fault in _due(phase, client, server_round, leaks=True)]
+    return [str(fault.what) for fault in _due(phase, client, server_round, ("leak",))]
+
+
+def malformations(*, client: int, server_round: int) -> list[str]:
+    """How to spoil this client's answer."""
+    return [str(fault.what) for fault in _due("predict", client, server_round, ("malform",))]
 
 
 def stamp(folder: Path) -> None:
@@ -118,14 +128,16 @@ def stamped(folder: Path) -> bool:
     return _NAMED is not None or any((place / STAMP).exists() for place in places)
 
 
-def _due(phase: str, client: int | None, server_round: int | None, leaks: bool) -> list[Fault]:
+def _due(
+    phase: str, client: int | None, server_round: int | None, acts: tuple[str, ...]
+) -> list[Fault]:
     if _NAMED is None:
         return []
     return [
         fault
         for fault in _plan()
         if fault.phase == phase
-        and (fault.act == "leak") == leaks
+        and fault.act in acts
         and fault.client in (None, client)
         and fault.round in (None, server_round)
         and _spend(fault)
@@ -184,7 +196,8 @@ def _fault(number: int, entry: Any) -> Fault:
             "phase, client, round, times"
         )
     what = table.pop(acts[0])
-    phase = table.pop("phase", LEAKS.get(what) if acts[0] == "leak" else None)
+    own = {"leak": LEAKS.get(what) if isinstance(what, str) else None, "malform": "predict"}
+    phase = table.pop("phase", own.get(acts[0]))
     _check(number, acts[0], what, phase)
     return Fault(number, acts[0], what, phase, **table)
 
@@ -192,6 +205,8 @@ def _fault(number: int, entry: Any) -> Fault:
 def _check(number: int, act: str, what: Any, phase: Any) -> None:
     if act == "leak" and (what not in LEAKS or phase != LEAKS[what]):
         raise ConfigError(f"fault {number}: a leak is one of {', '.join(LEAKS)}, in its own phase")
+    if act == "malform" and (what not in MALFORMATIONS or phase != "predict"):
+        raise ConfigError(f"fault {number}: malform takes one of {', '.join(MALFORMATIONS)}")
     if phase not in PHASES:
         raise ConfigError(f"fault {number}: phase must be one of {', '.join(PHASES)}")
     if act == "kill" and what != PHASES[phase]:

@@ -11,44 +11,76 @@ from typing import Any
 
 from common.failures import FolderError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 @contextlib.contextmanager
 def full_disk_is_a_failure() -> Iterator[None]:
     """Turn "no space left" of whatever is written inside into one line for a person.
 
     Raises:
-        FolderError: the disk, or the user's share of it, is full or cannot be written.
+        FolderError: the disk, or the user's share of it, is full or cannot be written, or
+            files may not be as large as needed.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in _NO_ROOM:
             raise
         why = os.strerror(error.errno).lower()
         raise FolderError(f"cannot write ({why}); free some space or give another --out") from error
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replace ``path`` by ``data`` atomically; readers see the old file or the new one."""
+def write_bytes(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Replace ``path`` by ``data`` atomically; readers see the old file or the new one.
+
+    Args:
+        path: the file.
+        data: its content.
+        mode: its permissions.
+        durable: whether it survives a power failure from now on; otherwise once it and its
+            folder are :func:`flushed`.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _settle(path.parent)
+    if durable:
+        flushed(path.parent)
 
 
-def _settle(folder: Path) -> None:
-    """Have the renaming itself on disk, so that what is written later cannot be there first."""
+def write_fresh(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a new file of a folder that counts only once it is sealed; neither atomic nor flushed.
+
+    A thousand stores are written in a second by this, not in twenty. Whoever seals the folder
+    calls :func:`flush_all` first; what was not sealed is made anew.
+
+    Raises:
+        FileExistsError: there is such a file.
+    """
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(data)
+
+
+def flush_all() -> None:
+    """Have everything on disk that was written so far, by whichever way."""
+    if hasattr(os, "sync"):  # not on Windows, where the system flushes in its own time
+        os.sync()
+
+
+def flushed(path: Path) -> None:
+    """Have a file's content on disk; or a folder's names, so that nothing later is there first."""
     if os.name == "nt":
         return  # a folder cannot be opened there, and the file system keeps the order itself
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network file systems know no such thing
             os.fsync(handle)
@@ -73,7 +105,12 @@ def read_json(path: Path) -> Any:
 
 def write_lines(path: Path, rows: Iterable[Any], mode: int = 0o644) -> None:
     """One JSON value per line. ASCII escapes keep any text, however broken, readable."""
-    write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), mode)
+    write_bytes(path, line_bytes(rows), mode)
+
+
+def line_bytes(rows: Iterable[Any]) -> bytes:
+    """The content of a file by :func:`write_lines`."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
 
 
 def read_lines(path: Path) -> list[Any]:

@@ -22,9 +22,11 @@ class Reason(IntEnum):
     refused = 13
 
 
-# What a client may say of itself; the others are the server's to find.
+# What a node may say of its clients, of drop-outs that they are late; the others are the
+# server's to find.
 SAID_BY_CLIENTS = frozenset(
     {
+        Reason.timeout,
         Reason.wrong_field,
         Reason.wrong_binding,
         Reason.wrong_round,

@@ -20,11 +20,10 @@ from common.lock import held
 from server import faults
 from server.checkpoint import newest
 from server.coordinator import Progress
+from server.patience import PatientGrid
 from server.plan import open_coordinator
 from server.strategy import FederatedDistillation
 from server.walls import keep_out
-
-PHASE_TIMEOUT_SECONDS = 6 * 3600.0
 
 app = ServerApp()
 
@@ -52,7 +51,13 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def serve(grid: Grid, folder: Path, progress: Progress) -> None:
-    """Run all rounds of a provisioned run folder that are not committed; write the outcome."""
+    """Run all rounds of a provisioned run folder that are not committed; write the outcome.
+
+    Args:
+        grid: of Flower; if it is patient already, its owner can ask it what is still owed.
+        folder: the run folder.
+        progress: told (phase, done, total).
+    """
     torch.set_num_threads(1)  # the number of threads changes the bits
     stamp(folder)
     coordinator, terms = open_coordinator(folder, progress)
@@ -61,9 +66,11 @@ def serve(grid: Grid, folder: Path, progress: Progress) -> None:
         faults.reach(phase, folder, server_round)
 
     done = coordinator.resume(newest(folder, terms.run)[0])
-    strategy = FederatedDistillation(coordinator, progress, PHASE_TIMEOUT_SECONDS, reach, done)
-    left = terms.num_rounds - done
-    strategy.start(grid, ArrayRecord(), left, timeout=PHASE_TIMEOUT_SECONDS)
+    strategy = FederatedDistillation(coordinator, progress, reach, done)
+    patient = grid if isinstance(grid, PatientGrid) else PatientGrid(grid)
+    left, seconds = terms.num_rounds - done, coordinator.timeouts.predict
+    strategy.start(patient, ArrayRecord(), left, timeout=seconds)
+    strategy.finish()
     reach("served", terms.num_rounds)
     coordinator.finish({"driver_peak_mb": peak_mb()})
 

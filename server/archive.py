@@ -9,17 +9,28 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from common.arrays import Floats, Ints
 from common.audit import START, AuditLog, Mark, cut, released, verified
 from common.configure import load
+from common.encoders import Encoder
 from common.failures import Failure, FolderError
-from common.files import read_json, read_lines, write_bytes, write_json, write_lines, write_text
+from common.files import (
+    flushed,
+    read_json,
+    read_lines,
+    write_bytes,
+    write_json,
+    write_lines,
+    write_text,
+)
 from common.labels import LabelGeometry
 from common.terms import Terms
+from common.transfer import TransferSet
 from server.checkpoint import Checkpoint, commit, newest
 from server.memory import pack_geometry
+from server.reading import Reader
 from server.students import Student, fingerprint
 from server.tallies import Tally, from_json, to_json, to_table
 
@@ -33,6 +44,18 @@ texts has to be measured, see the project's `docs/privacy.md`.
 
 Load it with `simulations.load(<run folder>).student(texts)`; `head.safetensors` holds the
 tensors, `config.json` the encoder, the labels and the recipe.
+"""
+
+CARD_OF_TEXTS = """# A student of fedknot
+
+A transformer of {parameters} parameters, distilled from the soft predictions of {clients}
+clients. It tells {classes} classes apart: {labels}.
+
+It is not private by itself: what soft predictions reveal about their teachers' training
+texts has to be measured, see the project's `docs/privacy.md`.
+
+Load it with `simulations.load(<run folder>).student(texts)`, or this folder with
+`AutoTokenizer` and `AutoModelForSequenceClassification.from_pretrained` of `transformers`.
 """
 
 
@@ -49,10 +72,10 @@ class Archive:
         self._lines: list[dict[str, Any]] = []
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
-        """Keep an accepted byte string exactly as it crossed."""
+        """Keep an accepted byte string exactly as it crossed; durable with the round's commit."""
         home = self._folder / "releases" / str(server_round)
         home.mkdir(parents=True, exist_ok=True)
-        write_bytes(home / f"{client}.bin", payload)
+        write_bytes(home / f"{client}.bin", payload, durable=False)
         self._released.add((server_round, client))
 
     def keep_round(self, line: dict[str, Any]) -> None:
@@ -72,6 +95,7 @@ class Archive:
             parts: student, weighting, ground cost and weights.
             counts: of the server, as JSON.
         """
+        self._settle(server_round)
         mark = self.audit.mark
         record = {
             "audit": {"length": mark.length, "head": mark.head},
@@ -81,6 +105,15 @@ class Archive:
         }
         parts = parts | {"record.json": json.dumps(record, allow_nan=False).encode()}
         commit(self._folder, run, Checkpoint(server_round, parts))
+
+    def _settle(self, server_round: int) -> None:
+        """Have on disk what the checkpoint will name: first all is written, then waited for."""
+        home = self._folder / "releases" / str(server_round)
+        for path in sorted(home.iterdir()):
+            flushed(path)
+        flushed(home)
+        flushed(home.parent)
+        self.audit.settle()
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
         """Bring everything that grows back to a committed round, or to the start.
@@ -128,17 +161,17 @@ class Archive:
         """Write ``student/``: tensors, what is needed to rebuild them, a model card."""
         home = self._folder / "student"
         home.mkdir(exist_ok=True)
-        tensors = {name: tensor.contiguous() for name, tensor in student.state_dict().items()}
-        config = {
+        about = {
             "recipe": recipe,
             "encoder": terms.encoder,
             "labels": list(terms.labels),
             "points": terms.points,
             "num_features": next(iter(student.parameters())).shape[1],
         }
-        write_json(home / "config.json", config)
-        write_bytes(home / "head.safetensors", save(tensors))
-        card = CARD.format(
+        made, reader = _reading(self._folder, about)
+        for name, data in made.files(student, reader, about).items():
+            write_bytes(home / name, data)
+        card = (CARD if made.reads == "features" else CARD_OF_TEXTS).format(
             parameters=sum(p.numel() for p in student.parameters()),
             encoder=terms.encoder.get("model", terms.encoder["kind"]),
             clients=terms.num_clients,
@@ -166,15 +199,46 @@ def open_student(folder: Path) -> torch.nn.Module:
     Raises:
         FolderError: there is none.
     """
+    about = _about_student(folder)
+    recipe, _ = _recipe_of(about)
+    rng = np.random.default_rng(0)  # the weights drawn here are replaced on the next line
+    student = recipe.build(about["num_features"], len(about["labels"]), rng)
+    student.load_state_dict(recipe.stored(folder / "student"))
+    return student.eval()
+
+
+def open_reader(folder: Path) -> Reader:
+    """How the student that a run left behind is given texts.
+
+    Raises:
+        FolderError: there is none.
+    """
+    return _reading(folder, _about_student(folder))[1]
+
+
+def _about_student(folder: Path) -> dict[str, Any]:
     home = folder / "student"
     if not (home / "config.json").exists():
         raise FolderError(f"{folder} holds no student; the run has not ended well")
-    config = read_json(home / "config.json")
-    recipe: Student = load(Student, config["recipe"], "student")  # type: ignore[type-abstract]
-    rng = np.random.default_rng(0)  # the weights drawn here are replaced on the next line
-    student = recipe.build(config["num_features"], len(config["labels"]), rng)
-    student.load_state_dict(load_file(home / "head.safetensors"))
-    return student.eval()
+    config: dict[str, Any] = read_json(home / "config.json")
+    about: dict[str, Any] = config.get("fedknot", config)  # a model of Hugging Face owns the file
+    return about
+
+
+def _recipe_of(about: dict[str, Any]) -> tuple[Student, Encoder]:
+    recipe: Student = load(Student, about["recipe"], "student")  # type: ignore[type-abstract]
+    encoder: Encoder = load(Encoder, about["encoder"], "encoder")  # type: ignore[type-abstract]
+    return recipe, encoder
+
+
+def _reading(folder: Path, about: dict[str, Any]) -> tuple[Student, Reader]:
+    """A student's recipe and its reader, which may have learned words from the shared texts."""
+    recipe, encoder = _recipe_of(about)
+    shared: tuple[str, ...] = ()
+    if recipe.reads == "texts":
+        agreed = Terms.read(folder / "terms.json").transfer_sha256
+        shared = TransferSet.read(folder / "transfer.jsonl", agreed).texts
+    return recipe, recipe.reader(encoder, shared)
 
 
 def is_served(folder: Path, terms: Terms) -> bool:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from common.arrays import Floats, Ints
-from common.component import component
 from common.configure import dump, kind_of
 from common.failures import TooFewClients
 from common.messages import Question
@@ -19,16 +17,11 @@ from common.reasons import Reason
 from common.seeds import stream
 from common.terms import Terms
 from server.admission import Admission
-from server.aggregators import Aggregator
-from server.aggregators.keep_all import KeepAll
 from server.archive import Archive
 from server.carrier import Carrier
 from server.checkpoint import Checkpoint
-from server.distil import Schedule, distil, predict
-from server.geometries import Geometry
-from server.geometries.given import Given
-from server.losses import DistillationLoss
-from server.losses.transport import Transport
+from server.config import ServerConfig
+from server.distil import distil, predict
 from server.memory import (
     pack_geometry,
     pack_state,
@@ -38,37 +31,14 @@ from server.memory import (
     restore_state,
     restore_student,
 )
-from server.students import Student, count_parameters, fingerprint
-from server.students.frozen_mlp import FrozenMlp
+from server.students import count_parameters, fingerprint
 from server.tallies import STATUSES
-from server.weightings import State, Weighting
-from server.weightings.knot import Knot
+from server.timeouts import Timeouts
+from server.weightings import State
 
 Progress = Callable[[str, int, int], None]
 
 _NO_REPLY = (Reason.timeout, Reason.crashed, Reason.client_error, Reason.refused)
-
-
-@component
-class ServerConfig:
-    """What the server decides.
-
-    Attributes:
-        loss: how wrong a student is about one opinion.
-        geometry: the ground cost that loss and aggregator are given; what is measured
-            is measured in the data set's own geometry, whatever stands here.
-        weighting: whom to believe, per sample.
-        aggregator: from K opinions to T targets.
-        student: the model that learns.
-        schedule: how long and how fast it learns in one round.
-    """
-
-    loss: DistillationLoss = Field(default_factory=Transport)
-    geometry: Geometry = Field(default_factory=Given)
-    weighting: Weighting = Field(default_factory=Knot)
-    aggregator: Aggregator = Field(default_factory=KeepAll)
-    student: Student = Field(default_factory=FrozenMlp)
-    schedule: Schedule = Field(default_factory=Schedule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +116,11 @@ class Coordinator:
         return range(self._terms.num_clients)
 
     @property
+    def timeouts(self) -> Timeouts:
+        """How long clients are waited for."""
+        return self._config.timeouts
+
+    @property
     def site(self) -> str:
         """The token that questions carry for the clients' sites."""
         return self._terms.site
@@ -192,13 +167,20 @@ class Coordinator:
         else:
             self.exclude(client, reason)
 
+    def late(self, question: Question, client: int, payload: bytes) -> None:
+        """Log an answer to a question of an earlier time; nobody looks into it."""
+        self._log("up", question, client, payload, Reason.timeout)
+        self.rejected += 1
+
     def exclude(self, client: int, reason: Reason) -> None:
         """Note that a client did not answer well; its good answer of this round, if any, stands."""
         rejected = reason not in _NO_REPLY
         self.rejected += rejected
-        if client in self.clients and client not in self._admission.admitted:
-            status = "quarantined" if rejected else "lost"
-            self._archive.tallies[client].note(status, reason)
+        self._note(client, "quarantined" if rejected else "lost", reason)
+
+    def ban(self, client: int) -> None:
+        """Note that a client broke its node whenever it was asked, so that it is asked no more."""
+        self._note(client, "quarantined", Reason.crashed)
 
     def learn(self, question: Question) -> None:
         """Distil what was admitted into the student; the order of arrival does not matter.
@@ -261,6 +243,10 @@ class Coordinator:
         }
         self._archive.keep_outcome(outcome | extra)
 
+    def _note(self, client: int, status: str, reason: Reason) -> None:
+        if client in self.clients and client not in self._admission.admitted:
+            self._archive.tallies[client].note(status, reason)
+
     def _commit(self, server_round: int, believed: bytes) -> None:
         parts = {
             "student.safetensors": pack_student(self.student),
@@ -285,7 +271,13 @@ class Coordinator:
         verdict: Reason = Reason.accepted,
     ) -> None:
         self._archive.audit.append(
-            direction, client, question.round, payload, schema=question.schema, verdict=verdict
+            direction,
+            client,
+            question.round,
+            payload,
+            schema=question.schema,
+            verdict=verdict,
+            durable=False,
         )
 
     def _line(self, server_round: int, answered: int, loss: float) -> dict[str, Any]:

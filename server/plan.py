@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from common.configure import load
-from common.encoders import Encoder, encode_cached
+from common.encoders import Encoder
 from common.files import read_json, read_lines, write_json
 from common.places import cache_dir
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.archive import Archive
-from server.coordinator import Coordinator, Progress, ServerConfig, Validation
+from server.config import ServerConfig
+from server.coordinator import Coordinator, Progress, Validation
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,16 @@ def open_coordinator(folder: Path, progress: Progress) -> tuple[Coordinator, Ter
     transfer = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256)
     encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
     labelled = read_lines(folder / "validation.jsonl")
-    features = cache_dir() / "features"
+    config, shelf = load(ServerConfig, plan.config, "server"), cache_dir() / "features"
+    reader = config.student.reader(encoder, transfer.texts)
     validation = Validation(
-        encode_cached(encoder, [row["text"] for row in labelled], features),
+        reader.read([row["text"] for row in labelled], shelf),
         np.array([row["label"] for row in labelled], dtype=np.int64),
     )
     coordinator = Coordinator(
-        load(ServerConfig, plan.config, "server"),
+        config,
         terms,
-        encode_cached(encoder, transfer.texts, features),
+        reader.read(transfer.texts, shelf),
         validation,
         Archive(folder, range(terms.num_clients)),
         plan.seed,

@@ -1,9 +1,11 @@
 """Flower adapter: the coordinator as a strategy of Flower's Message API."""
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from typing_extensions import override
@@ -20,13 +22,20 @@ from common.wire import (
     pack_question,
     unpack_answers,
     unpack_hello,
+    unpack_question,
     unpack_refusal,
     unpack_status,
 )
 from server.coordinator import Coordinator, Progress
+from server.patience import TTL_SECONDS, PatientGrid
 
-_POLL_SECONDS = 0.05
 _CONNECT_SECONDS = 300.0
+_LOOK_SECONDS = 0.1
+_UNREACHED = (
+    ErrorCode.MESSAGE_UNAVAILABLE,
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+    ErrorCode.NODE_UNAVAILABLE,
+)
 _NO_ARRAYS = ArrayRecord()
 
 
@@ -42,7 +51,6 @@ class FederatedDistillation(Strategy):
         self,
         coordinator: Coordinator,
         progress: Progress,
-        timeout: float,
         reach: Callable[[str, int], None] = lambda phase, server_round: None,
         committed: int = 0,
     ) -> None:
@@ -51,29 +59,27 @@ class FederatedDistillation(Strategy):
         Args:
             coordinator: who asks, judges and learns.
             progress: told (phase, done, total).
-            timeout: seconds for one exchange with the clients.
             reach: told of each phase and round, where a test may want a fault.
             committed: rounds that an earlier process has done; Flower counts from 1 again.
         """
-        self._coordinator, self._progress, self._timeout = coordinator, progress, timeout
+        self._coordinator, self._progress = coordinator, progress
         self._reach, self._committed = reach, committed
         self._nodes: dict[int, int] = {}
         self._partitions = 0
         self._carrier = coordinator.carrier
         self._question: Question | None = None
+        self._grid: PatientGrid | None = None
 
     @override
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         del arrays, config  # Flower offers the student for download; we send a question
+        assert isinstance(grid, PatientGrid), "an impatient grid would lose clients"
+        self._grid = grid
         self._question = question = self._coordinator.ask(self._committed + server_round)
         if not self._nodes:
-            self._hello(grid)
-            known = self._carrier.ready  # by an earlier process; they load what they stored
-            everybody = set(self._coordinator.clients) if known is None else known
-            encoded = self._phase(grid, "encode", ENCODE, question, everybody)
-            self._carrier.ready = self._phase(grid, "teachers", TEACHER, question, encoded)
+            self._prepare(grid, question)
         self._reach("asked", question.round)
         self._started = time.monotonic()
         self._progress("predict", 0, len(self._ready))
@@ -84,18 +90,19 @@ class FederatedDistillation(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        assert self._question is not None, "Flower configures before it aggregates"
-        silent = set(self._ready)
-        for reply in replies:
-            silent -= self._asked(reply)
-            self._admit(reply, self._question)
-        self._exclude(silent, Reason.timeout)
+        question, grid = self._question, self._grid
+        assert question is not None, "Flower configures before it aggregates"
+        assert grid is not None, "Flower configures before it aggregates"
+        self._log_late(grid)
+        missing = self._gather(grid, question, replies, self._ready)
+        if missing:
+            self._ask_again(grid, question, set(missing))
         self._carrier.seconds["predict"] += time.monotonic() - self._started
         total = len(self._coordinator.clients)
         self._progress("predict", total, total)
-        self._reach("answered", self._question.round)
-        self._coordinator.learn(self._question)
-        self._reach("learned", self._question.round)
+        self._reach("answered", question.round)
+        self._coordinator.learn(question)
+        self._reach("learned", question.round)
         return None, None
 
     @override
@@ -114,44 +121,73 @@ class FederatedDistillation(Strategy):
     def summary(self) -> None:
         """Flower logs this at the start; ours is in the experiment file."""
 
+    def finish(self) -> None:
+        """Log what came too late for the last round."""
+        if self._grid is not None:
+            self._log_late(self._grid)
+
     @property
     def _ready(self) -> set[int]:
         """The clients that have a teacher and are asked."""
         return self._carrier.ready or set()
 
-    def _hello(self, grid: Grid) -> None:
-        """Learn which of Flower's random node ids is which partition; the silent are left out."""
+    def _prepare(self, grid: PatientGrid, question: Question) -> None:
+        """Have every client compute features and train its teacher, unless it did."""
+        self._hello(grid)
+        known = self._carrier.ready  # by an earlier process; they load what they stored
+        everybody = set(self._coordinator.clients) if known is None else known
+        patience = self._coordinator.timeouts
+        encoded = self._phase(grid, "encode", ENCODE, patience.encode, everybody)
+        ready = self._phase(grid, "teachers", TEACHER, patience.teachers, encoded)
+        self._carrier.ready = ready
+
+    def _hello(self, grid: PatientGrid) -> None:
+        """Learn which of Flower's random node ids is which partition; the silent are left out.
+
+        Once all have answered the workers are up, and the clocks of the phases may start.
+        """
         nodes = _connected(grid)
         known: dict[int, int] = {}
 
         def note(reply: Message) -> None:
             known[unpack_hello(reply.content)] = reply.metadata.src_node_id
 
-        question = Question(0, 0, bytes(32))
-        empty = pack_question(question, "", [])
-        self._exchange(grid, [Message(empty, n, HELLO, ttl=self._timeout) for n in nodes], note)
+        empty = pack_question(Question(0, 0, bytes(32)), "", [])
+        messages = [Message(empty, node, HELLO, ttl=TTL_SECONDS) for node in nodes]
+        grid.exchange(messages, _CONNECT_SECONDS, _quietly(note))
         self._partitions = len(nodes)
         self._nodes = {p: node for p, node in sorted(known.items()) if 0 <= p < len(nodes)}
 
     def _phase(
-        self, grid: Grid, name: str, kind: str, question: Question, clients: set[int]
+        self, grid: PatientGrid, name: str, kind: str, seconds: float, clients: set[int]
     ) -> set[int]:
         """Have ``clients`` do a task; return those that say they did it."""
+        assert self._question is not None, "a round is open"
         started = time.monotonic()
         status: dict[int, Reason] = {}
 
         def note(reply: Message) -> None:
-            own = self._owned(reply.metadata.src_node_id)
             said = unpack_status(reply.content)
+            own = _named(grid, reply)
             status.update({client: code for client, code in said.items() if client in own})
             self._progress(name, len(status), len(clients))
 
         self._progress(name, 0, len(clients))
-        self._exchange(grid, self._messages(question, kind, clients), note)
-        for client in clients - {c for c, code in status.items() if code is Reason.accepted}:
-            self._coordinator.exclude(client, status.get(client, Reason.crashed))
+        messages = self._messages(self._question, kind, clients)
+        replies = grid.exchange(messages, seconds, _quietly(note))
+        heard: set[int] = set()
+        for reply in replies:
+            heard |= _named(grid, reply)
+            if reply.has_error():
+                self._give_up(_named(grid, reply), reply)
+            else:
+                silent = _named(grid, reply) - status.keys()
+                self._exclude(dict.fromkeys(silent, Reason.client_error))
+        done = {client for client, code in status.items() if code is Reason.accepted}
+        self._exclude({client: code for client, code in status.items() if client not in done})
+        self._exclude(dict.fromkeys(clients - heard, Reason.timeout))
         self._carrier.seconds[name] += time.monotonic() - started
-        return {c for c in clients if status.get(c) is Reason.accepted}
+        return clients & done
 
     def _messages(self, question: Question, kind: str, clients: set[int]) -> list[Message]:
         """One message a node, naming the logical clients that are to act."""
@@ -160,28 +196,38 @@ class FederatedDistillation(Strategy):
             own = sorted(clients & self._owned(node))
             if own:
                 content = pack_question(question, self._coordinator.site, own)
-                made.append(Message(content, node, kind, ttl=self._timeout, group_id=group))
+                made.append(Message(content, node, kind, ttl=TTL_SECONDS, group_id=group))
         return made
 
-    def _exchange(
-        self, grid: Grid, messages: list[Message], note: Callable[[Message], None]
-    ) -> None:
-        """Send, and hand every good reply to ``note`` as it arrives, until all are in."""
-        waiting = set(grid.push_messages(messages))
-        end = time.monotonic() + self._timeout
-        while waiting and time.monotonic() < end:
-            for reply in grid.pull_messages(waiting):
-                waiting.discard(reply.metadata.reply_to_message_id)
-                if not reply.has_error():
-                    _quietly(note, reply)
-            time.sleep(_POLL_SECONDS)
+    def _gather(
+        self, grid: PatientGrid, question: Question, replies: Iterable[Message], asked: set[int]
+    ) -> dict[int, Reason]:
+        """Judge all replies; return who could have answered and did not, and why."""
+        unheard, missing = set(asked), dict[int, Reason]()
+        # Whoever comes first is judged in its turn, so that equal runs have equal logs.
+        for reply in sorted(replies, key=lambda reply: sorted(_named(grid, reply))):
+            named = _named(grid, reply)
+            unheard -= named
+            if reply.has_error():
+                self._give_up(named, reply)
+            else:
+                missing |= self._admit(named, reply, question)
+        self._exclude(dict.fromkeys(unheard, Reason.timeout))
+        return missing
 
-    def _admit(self, reply: Message, question: Question) -> None:
-        """Judge every answer in a reply; a reply that is not one is dropped whole."""
-        asked = self._asked(reply)
-        if reply.has_error():
-            self._exclude(asked, Reason.crashed)
-            return
+    def _ask_again(self, grid: PatientGrid, question: Question, missing: set[int]) -> None:
+        """Give who did not answer a second chance, within the time of the phase."""
+        self._coordinator.sent(question, missing)
+        left = self._started + self._coordinator.timeouts.predict - time.monotonic()
+        replies = grid.exchange(self._messages(question, PREDICT, missing), left)
+        self._exclude(self._gather(grid, question, replies, missing))
+
+    def _admit(self, asked: set[int], reply: Message, question: Question) -> dict[int, Reason]:
+        """Judge every answer in a reply; a reply that is not one is dropped whole.
+
+        Returns:
+            The clients that the reply passes over, with what it says about them.
+        """
         try:
             refusal = unpack_refusal(reply.content)
             answers = {} if refusal else unpack_answers(reply.content, question.round)
@@ -190,22 +236,40 @@ class FederatedDistillation(Strategy):
             whole = framed(reply.content)
             for client in asked:
                 self._coordinator.refuse(question, client, whole, broken.reason)
-            return
+            return {}
         self._carrier.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
-        for client in named.keys() - asked:
+        for client in sorted(named.keys() - asked):
             self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
-        for client in asked - named.keys():
-            self._coordinator.exclude(client, refusal.get(client, Reason.client_error))
-        for client in asked & named.keys():
+        for client in sorted(asked & named.keys()):
             self._coordinator.admit(question, client, named[client])
+        return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
 
-    def _exclude(self, clients: set[int], reason: Reason) -> None:
+    def _give_up(self, clients: set[int], reply: Message) -> None:
+        """Leave out who could not be reached; never again ask who broke its node, alone."""
+        if reply.error.code in _UNREACHED:
+            self._exclude(dict.fromkeys(clients, Reason.timeout))
+            return
         for client in clients:
-            self._coordinator.exclude(client, reason)
+            self._coordinator.ban(client)
+        self._carrier.ready = self._ready - clients
 
-    def _asked(self, reply: Message) -> set[int]:
-        """The logical clients that a reply to the question may speak for."""
-        return self._owned(reply.metadata.src_node_id) & self._ready
+    def _log_late(self, grid: PatientGrid) -> None:
+        """Log answers to questions of earlier rounds; other replies that come late say nothing."""
+        for message, reply in grid.overdue():
+            if message.metadata.message_type != PREDICT or reply.has_error():
+                continue
+            question, _, asked = unpack_question(message.content)
+            try:
+                answers = unpack_answers(reply.content, question.round)
+                named = {client_id(name): payload for name, payload in answers.items()}
+            except Refused:
+                continue
+            for client in named.keys() & set(asked):
+                self._coordinator.late(question, client, named[client])
+
+    def _exclude(self, reasons: Mapping[int, Reason]) -> None:
+        for client, reason in reasons.items():
+            self._coordinator.exclude(client, reason)
 
     def _owned(self, node: int) -> set[int]:
         """The logical clients that live on a node."""
@@ -221,13 +285,20 @@ def _connected(grid: Grid) -> list[int]:
         before, nodes = nodes, list(grid.get_node_ids())
         if nodes and len(nodes) == len(before):
             break
-        time.sleep(2 * _POLL_SECONDS)
+        time.sleep(_LOOK_SECONDS)
     return nodes
 
 
-def _quietly(note: Callable[[Message], None], reply: Message) -> None:
+def _named(grid: PatientGrid, reply: Message) -> set[int]:
+    """The logical clients that the message of this reply was for, which it may speak for."""
+    return set(unpack_question(grid.asked(reply).content)[2])
+
+
+def _quietly(note: Callable[[Message], None]) -> Callable[[Message], None]:
     """A reply that breaks the contract counts as none."""
-    try:
-        note(reply)
-    except Refused:
-        return
+
+    def take(reply: Message) -> None:
+        with contextlib.suppress(Refused):
+            note(reply)
+
+    return take

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from common import faults
 from common.failures import Failure
@@ -32,10 +33,14 @@ def main() -> int:
         with full_disk_is_a_failure():
             PARTS[words.part](words, reporter)
     except Failure as failure:
-        reporter.failure(failure.exit_code, str(failure))
-        print(f"fedknot: {failure}", file=sys.stderr)
-        return failure.exit_code
+        return _told(failure, reporter)
     return 0
+
+
+def _told(failure: Failure, reporter: Reporter) -> int:
+    reporter.failure(failure.exit_code, str(failure))
+    print(f"fedknot: {failure}", file=sys.stderr, flush=True)
+    return failure.exit_code
 
 
 def _arguments() -> argparse.Namespace:
@@ -102,7 +107,10 @@ def _cluster(words: argparse.Namespace, reporter: Reporter) -> None:
 def _serve(words: argparse.Namespace, reporter: Reporter) -> None:
     from simulations.flower import launch
 
-    launch(words.folder, words.address, words.clients, reporter.progress)
+    def leave(failure: Failure | None) -> NoReturn:
+        os._exit(0 if failure is None else _told(failure, reporter))
+
+    launch(words.folder, words.address, words.clients, reporter.progress, leave)
 
 
 def _observe(words: argparse.Namespace, reporter: Reporter) -> None:

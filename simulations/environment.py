@@ -32,6 +32,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_task_events_report_interval_ms": "0",
     "OMP_NUM_THREADS": "1",
+    "PYTHONUTF8": "1",  # paths of any script, whatever the locale; Ray fails without
     "TOKENIZERS_PARALLELISM": "false",
 }
 

@@ -3,10 +3,14 @@
 Phases, counts and the one line of a failure; never texts, labels or predictions.
 """
 
+import io
 import json
 import os
+import select
 from collections.abc import Callable, Iterator
 from typing import Any
+
+_CHUNK_BYTES = 65536
 
 Progress = Callable[[str, int, int], None]
 
@@ -35,8 +39,25 @@ class Reporter:
             os.write(self._pipe, json.dumps(event).encode() + b"\n")
 
 
-def events(pipe: int) -> Iterator[dict[str, Any]]:
-    """The reading end: one event after the other, until the writer is gone."""
-    with os.fdopen(pipe, "rb") as file:
-        for line in file:
-            yield json.loads(line)
+def events(pipe: int, patience: float | None = None) -> Iterator[dict[str, Any]]:
+    """The reading end: one event after the other, until the writer is gone.
+
+    Args:
+        pipe: a file descriptor; it is closed at the end.
+        patience: seconds without an event that are borne; None for ever.
+
+    Raises:
+        TimeoutError: there was none for so long.
+    """
+    with os.fdopen(pipe, "rb", buffering=0) as file:
+        rest = b""
+        while chunk := _read(file, patience):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from map(json.loads, lines)
+
+
+def _read(file: io.FileIO, patience: float | None) -> bytes:
+    ready, _, _ = select.select([file], [], [], patience)  # by a monotonic clock
+    if not ready:
+        raise TimeoutError
+    return file.read(_CHUNK_BYTES) or b""

@@ -6,13 +6,17 @@ it is used because only there actors can be told to heal.
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
+from common.failures import Failure
 from server.app import serve
+from server.patience import PatientGrid
 from server.walls import keep_out
 from simulations.environment import MAX_NODES
 from simulations.events import Progress
@@ -23,14 +27,38 @@ from simulations.node import RemoteClientApp
 _HEALING = {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1, "max_task_retries": 2}
 
 
-def launch(folder: Path, address: str, num_clients: int, progress: Progress) -> None:
-    """Serve a provisioned run folder to clients on the Ray cluster at ``address``."""
+def launch(
+    folder: Path,
+    address: str,
+    num_clients: int,
+    progress: Progress,
+    leave: Callable[[Failure | None], NoReturn],
+) -> None:
+    """Serve a provisioned run folder to clients on the Ray cluster at ``address``.
+
+    Args:
+        folder: the run folder.
+        address: of the head of the cluster.
+        num_clients: K.
+        progress: told (phase, done, total).
+        leave: ends this process with the failure that there is, if any. It is called where a
+            client is still at a task that nobody waits for: the engine would.
+    """
     app = ServerApp()
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         del context
-        serve(grid, folder, progress)
+        patient, failure = PatientGrid(grid), None
+        try:
+            serve(patient, folder, progress)
+        except Failure as error:
+            if not patient.owed:
+                raise
+            failure = error
+        if patient.owed:
+            _assert_apart()
+            leave(failure)
 
     keep_out(folder)
     logging.getLogger("flwr").addFilter(_not_the_deprecation)

@@ -64,9 +64,19 @@ class _Clients:
         return ready
 
     def answer(self, question: Question) -> None:
-        """Bring every client's answer to the coordinator's gate."""
+        """Bring every client's answer to the coordinator's gate; ask once more who has none."""
         started, asked = time.monotonic(), sorted(self._carrier.ready or ())
+        missing = self._ask(question, asked, "predict")
+        if missing:
+            missing = self._ask(question, sorted(missing), None)
+        for client, reason in missing.items():
+            self._coordinator.exclude(client, reason)
+        self._carrier.seconds["predict"] += time.monotonic() - started
+
+    def _ask(self, question: Question, asked: list[int], phase: str | None) -> dict[int, Reason]:
+        """Ask some clients; return who did not answer, and why."""
         answers: list[Answer] = []
+        missing: dict[int, Reason] = {}
         self._coordinator.sent(question, asked)
 
         def ask(client: Client) -> None:
@@ -78,6 +88,7 @@ class _Clients:
                 answer = answers.pop()
                 self._coordinator.admit(question, answer.client, answer.payload)
             if reason is not Reason.accepted:
-                self._coordinator.exclude(client, reason)
-            self._progress("predict", done, len(asked))
-        self._carrier.seconds["predict"] += time.monotonic() - started
+                missing[client] = reason
+            if phase is not None:
+                self._progress(phase, done, len(asked))
+        return missing

@@ -59,19 +59,28 @@ class Part:
         assert self.process.stdout is not None, "only a part without a leash has an output"
         return self.process.stdout
 
-    def watch(self) -> Iterator[dict[str, Any]]:
+    def watch(self, patience: float | None = None) -> Iterator[dict[str, Any]]:
         """Its progress events, until it has ended.
 
+        Args:
+            patience: seconds without an event after which it is given up; None for never.
+
         Raises:
-            Failure: the one it ended with; of kind 1 if it crashed.
+            Failure: the one it ended with; of kind 1 if it crashed or was given up.
         """
         failure: Failure | None = None
         self._watched = True
-        for event in events(self._reader):
-            if "failure" in event:
-                failure = KINDS.get(event["exit_code"], Failure)(event["failure"])
-            else:
-                yield event
+        try:
+            for event in events(self._reader, patience):
+                if "failure" in event:
+                    failure = KINDS.get(event["exit_code"], Failure)(event["failure"])
+                else:
+                    yield event
+        except TimeoutError as silence:
+            raise Failure(
+                f"no sign of life from the {self._name} process for {patience:g} seconds "
+                f"(server.timeouts.silence); see {self._log}, and go on with --resume"
+            ) from silence
         code = self.process.wait()
         if failure is not None:
             raise failure

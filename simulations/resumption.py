@@ -16,8 +16,9 @@ from common.terms import Terms
 from server.checkpoint import newest
 from simulations.events import Progress
 from simulations.experiment import Experiment, read
-from simulations.folder import is_run_folder, read_call, summary_of
+from simulations.folder import is_run_folder, read_call, refuse_later, summary_of
 from simulations.identity import changes, has_identity, refusal, refuse_change
+from simulations.owned_cluster import remove_sessions
 from simulations.runner import Backend, carry_out, chosen
 
 _ENDING_SECONDS = 20.0
@@ -55,7 +56,10 @@ def resume(
     if not is_run_folder(folder):
         raise FolderError(f"{folder} is not a run folder; give the folder of a run")
     folder = folder.resolve()
+    refuse_later(folder)
     if _is_complete(folder, experiment):
+        with held(folder):  # killed in its last moment, it left its lock
+            remove_sessions(folder)
         say(f"{folder} is complete; nothing is left to do")
         return folder
     with held(folder) as killed:
@@ -63,6 +67,7 @@ def resume(
             _await_parts(folder)
         made = _known(folder, experiment)
         call = _call(folder, name, backend, address)
+        remove_sessions(folder)
         _tidy(folder)
         _warn(folder, say)
         carry_out(made, folder, call, address, progress)

@@ -1,20 +1,14 @@
 """One run from an experiment to a summary: three processes, or all in this one."""
 
 import contextlib
-import json
 import socket
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from common import faults
-from common.failures import ConfigError, Failure, FolderError
+from common.failures import ConfigError, FolderError
 from common.files import full_disk_is_a_failure, read_json, write_json, write_text
 from common.lock import held
 from common.sites import forget
@@ -26,13 +20,17 @@ from simulations.events import Progress
 from simulations.experiment import Experiment, to_toml
 from simulations.folder import create, keep_call, read_call
 from simulations.identity import keep_identity
+from simulations.owned_cluster import (
+    GRACE_SECONDS,
+    address_of,
+    memory_of,
+    private_cluster,
+    tied,
+)
 from simulations.process import Part
 from simulations.summary import broken
 
 Backend = Literal["ray", "inline", "auto"]
-
-_GRACE_SECONDS = 6.0
-_SAMPLE_SECONDS = 0.5
 
 
 def execute(
@@ -165,7 +163,7 @@ def _isolated(
     with contextlib.ExitStack() as parts:
         if not _is_served(folder):
             _serve(parts, experiment, folder, address, progress)
-        _follow(_started(parts, Part("observe", folder)), progress)
+        _follow(_started(parts, Part("observe", folder)), experiment, progress)
 
 
 def _serve(
@@ -181,16 +179,16 @@ def _serve(
     cluster = None
     if address is None:
         most = min(experiment.data.num_clients, MAX_NODES)
-        cluster = _private_cluster(parts, folder, most)
-    _follow(_started(parts, Part("provision", folder)), clock)
+        cluster = private_cluster(parts, folder, most)
+    _follow(_started(parts, Part("provision", folder)), experiment, clock)
     progress("start", 1, 2)
-    where = address or _address(cluster)
+    where = address or address_of(cluster)
     # Ray takes a loopback address for the machine's own, unless it is told not to.
     env = LOOPBACK if where.startswith(("127.", "localhost", "[::1]")) else {}
     words = ("--address", where, "--clients", clients)
     serve = _started(parts, Part("serve", folder, *words, env=env))
-    with _memory_of(cluster) as peak:
-        _follow(serve, clock.served)
+    with memory_of(cluster) as peak, tied(serve, cluster):
+        _follow(serve, experiment, clock.served)
     outside = {"seconds": clock.seconds(), "worker_peak_mb": peak.get("mb")}
     write_json(folder / "checkpoint" / "outside.json", outside)
     if cluster is not None:
@@ -214,68 +212,11 @@ def _reach(address: str) -> None:
         ) from error
 
 
-def _private_cluster(parts: contextlib.ExitStack, folder: Path, most: int) -> Part:
-    """A Ray of our own on loopback; its session folder is removed whatever happens."""
-    # Ray puts sockets into it, whose paths may have 100 bytes or so: not macOS's long default.
-    home = "/tmp" if Path("/tmp").is_dir() else None
-    session = tempfile.TemporaryDirectory(
-        prefix="fedknot-ray-", dir=home, ignore_cleanup_errors=True
-    )
-    words = ("--session", parts.enter_context(session), "--clients", str(most))
-    return _started(parts, Part("cluster", folder, *words, leash=False, env=LOOPBACK))
-
-
 def _started(parts: contextlib.ExitStack, part: Part) -> Part:
-    parts.callback(part.stop, _GRACE_SECONDS)
+    parts.callback(part.stop, GRACE_SECONDS)
     return part
 
 
-def _follow(part: Part, progress: Progress) -> None:
-    for event in part.watch():
+def _follow(part: Part, experiment: Experiment, progress: Progress) -> None:
+    for event in part.watch(experiment.server.timeouts.silence):
         progress(event["phase"], event["done"], event["total"])
-
-
-def _address(cluster: Part | None) -> str:
-    assert cluster is not None, "without an address there is a cluster of our own"
-    line = cluster.output.readline()
-    if not line:
-        for _ in cluster.watch():
-            pass
-        raise Failure("Ray did not start; see logs/cluster.log in the run folder")
-    return str(json.loads(line)["address"])
-
-
-@contextlib.contextmanager
-def _memory_of(cluster: Part | None) -> Iterator[dict[str, float]]:
-    """Watch, from outside, the largest memory of any worker, in MB of 10^6 bytes."""
-    peak: dict[str, float] = {}
-    done = threading.Event()
-
-    def watch() -> None:
-        while cluster is not None and not done.wait(_SAMPLE_SECONDS):
-            for process in cluster.family():
-                mb = _worker_mb(process)
-                if mb > 0:
-                    peak["mb"] = max(peak.get("mb", 0.0), mb)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
-def _worker_mb(process: psutil.Process) -> float:
-    """Peak memory of a Ray worker that hosts clients, 0 for any other process."""
-    try:
-        if "ClientAppActor" not in " ".join(process.cmdline()):
-            return 0.0
-        status = Path(f"/proc/{process.pid}/status")
-        if status.exists():
-            high = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-            return float(round(int(high[0].split()[1]) * 1024 / 1e6, 1))
-        return float(round(process.memory_info().rss / 1e6, 1))
-    except (psutil.Error, OSError, IndexError):
-        return 0.0

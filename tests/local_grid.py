@@ -4,6 +4,7 @@ Every private matter of flwr that the tests touch is in this file.
 """
 
 import copy
+import time
 import uuid
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -45,7 +46,7 @@ class LocalGrid(Grid):
         contexts: one per node, as the app left it.
     """
 
-    def __init__(self, nodes, tamper=None, backwards=False):
+    def __init__(self, nodes, tamper=None, backwards=False, hold=None):
         """Start the nodes.
 
         Args:
@@ -53,12 +54,14 @@ class LocalGrid(Grid):
             tamper: from the message to a node and its reply to the reply that arrives, None
                 for none.
             backwards: whether replies arrive, and nodes are listed, last first.
+            hold: from a message to the seconds after which its reply is there; 0 if None.
         """
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SUPERLINK_NODE_ID, 1
         self.contexts = {1000 + p: context(p, nodes) for p in range(nodes)}
         self.sent, self.received = [], []
         self._tamper = tamper or (lambda message, reply: reply)
-        self._backwards, self._waiting = backwards, {}
+        self._backwards, self._waiting, self._due = backwards, {}, {}
+        self._hold = hold or (lambda message: 0.0)
 
     def set_run(self, run):
         raise NotImplementedError
@@ -77,7 +80,8 @@ class LocalGrid(Grid):
         return [self._handle(message) for message in messages]
 
     def pull_messages(self, message_ids):
-        wanted = [name for name in self._waiting if name in set(message_ids)]
+        asked, now = set(message_ids), time.monotonic()
+        wanted = [n for n in self._waiting if n in asked and self._due[n] <= now]
         arrived = [self._waiting.pop(name) for name in wanted]
         ordered = arrived[::-1] if self._backwards else arrived
         return [reply for reply in ordered if reply is not None]
@@ -94,6 +98,7 @@ class LocalGrid(Grid):
             reply = _crossed(reply)
             self.received.append(copy.deepcopy(reply))
         self._waiting[name] = reply
+        self._due[name] = time.monotonic() + self._hold(message)
         return name
 
 

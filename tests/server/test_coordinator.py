@@ -17,7 +17,7 @@ from common.labels import LabelGeometry
 from common.metrics import evaluate
 from common.reasons import Reason
 from server.archive import open_student
-from server.coordinator import ServerConfig
+from server.config import ServerConfig
 from server.distil import predict
 from server.plan import ServerPlan, open_coordinator
 from server.students import fingerprint

@@ -1,0 +1,160 @@
+"""A grid that waits by a clock of its own, and finds out which client breaks its node."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from typing_extensions import override
+
+from common.wire import pack_question, unpack_question
+
+_POLL_SECONDS = 0.05
+
+# Flower's own time-out goes by the wall clock, which may be set; ours is monotonic, so
+# Flower's lies far out.
+TTL_SECONDS = 30 * 24 * 3600.0
+
+
+@dataclass
+class PatientGrid(Grid):
+    """Any of Flower's grids, with the promises of ``docs/reliability.md``.
+
+    A message that comes back as an error names several clients of which one may have broken
+    the node: each is asked again in a message of its own, so that an error that
+    :meth:`exchange` returns names one client. A message that is not answered in time is
+    remembered; what comes later is never taken for an answer, but can be looked at.
+
+    Attributes:
+        grid: the one that carries the messages.
+    """
+
+    grid: Grid
+    _sent: dict[str, Message] = field(default_factory=dict)
+    _late: set[str] = field(default_factory=set)
+    _overdue: list[Message] = field(default_factory=list)
+
+    def exchange(
+        self,
+        messages: Iterable[Message],
+        seconds: float,
+        note: Callable[[Message], None] = lambda reply: None,
+    ) -> list[Message]:
+        """Send, and wait until all have replied or ``seconds`` are over.
+
+        Args:
+            messages: questions for nodes.
+            seconds: from now.
+            note: told every good reply as it arrives.
+
+        Returns:
+            The replies in the order of arrival; one that comes twice is in it twice.
+        """
+        kept = self._late | {reply.metadata.reply_to_message_id for reply in self._overdue}
+        self._sent = {name: self._sent[name] for name in kept}
+        waiting, replies = self._push(messages), list[Message]()
+        end = time.monotonic() + seconds
+        while waiting:
+            for reply in self._pull(waiting):
+                if reply.has_error() and reply.metadata.reply_to_message_id in waiting:
+                    alone = self._push(self._alone(reply))
+                    waiting |= alone
+                else:
+                    alone = set()
+                waiting.discard(reply.metadata.reply_to_message_id)
+                if not alone:
+                    replies.append(reply)
+                if not reply.has_error():
+                    note(reply)
+            if time.monotonic() >= end:
+                break
+            time.sleep(_POLL_SECONDS * bool(waiting))
+        self._late |= waiting
+        return replies
+
+    def asked(self, reply: Message) -> Message:
+        """The message that this is the reply to."""
+        return self._sent[reply.metadata.reply_to_message_id]
+
+    def overdue(self) -> list[tuple[Message, Message]]:
+        """What came too late since the last call: pairs of message and reply."""
+        self._pull(set())
+        late, self._overdue = self._overdue, []
+        return [(self.asked(reply), reply) for reply in late]
+
+    @property
+    def owed(self) -> bool:
+        """Whether a reply is still missing that is not waited for any more."""
+        return bool(self._late)
+
+    @override
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        return self.exchange(messages, TTL_SECONDS if timeout is None else timeout)
+
+    @override
+    def set_run(self, run: Run) -> None:
+        self.grid.set_run(run)
+
+    @property
+    @override
+    def run(self) -> Run:
+        return self.grid.run
+
+    @override
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        return self.grid.create_message(content, message_type, dst_node_id, group_id, ttl)
+
+    @override
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        return self.grid.push_messages(messages)
+
+    @override
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return self.grid.pull_messages(message_ids)
+
+    @override
+    def get_node_ids(self) -> Iterable[int]:
+        return self.grid.get_node_ids()
+
+    def _push(self, messages: Iterable[Message]) -> set[str]:
+        listed = list(messages)
+        names = list(self.push_messages(listed)) if listed else []
+        self._sent.update(zip(names, listed, strict=True))
+        return set(names)
+
+    def _pull(self, waiting: set[str]) -> list[Message]:
+        """Replies to what is waited for; what is late is put aside."""
+        wanted = waiting | self._late
+        replies = list(self.pull_messages(wanted)) if wanted else []
+        tardy = [r for r in replies if r.metadata.reply_to_message_id in self._late]
+        timely = [r for r in replies if r.metadata.reply_to_message_id not in self._late]
+        self._overdue += tardy
+        self._late -= {reply.metadata.reply_to_message_id for reply in tardy}
+        return timely
+
+    def _alone(self, reply: Message) -> list[Message]:
+        """The same question again, once for each client, if there were several."""
+        asked = self.asked(reply)
+        question, site, clients = unpack_question(asked.content)
+        about = asked.metadata
+        return [
+            Message(
+                pack_question(question, site, [client]),
+                about.dst_node_id,
+                about.message_type,
+                ttl=TTL_SECONDS,
+                group_id=about.group_id,
+            )
+            for client in clients[: len(clients) if len(clients) > 1 else 0]
+        ]
