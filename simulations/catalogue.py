@@ -16,6 +16,7 @@ from server.geometries import Geometry
 from server.losses import DistillationLoss
 from server.students import Student
 from server.weightings import Weighting
+from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
 
@@ -28,6 +29,7 @@ FAMILIES: dict[str, type] = {
     "students": Student,
     "encoders": Encoder,
     "partitions": Partition,
+    "corruptions": Corruption,
     "datasets": Dataset,
 }
 

@@ -12,16 +12,15 @@ import numpy as np
 import torch
 
 from common.arrays import Floats, Ints
-from common.configure import kind_of, load
-from common.encoders import Encoder, encode_cached
+from common.configure import kind_of
 from common.labels import LabelGeometry
 from common.places import cache_dir
 from common.quantise import to_probs
 from common.records import decode
 from common.terms import Terms
 from common.transfer import TransferSet
-from server.archive import open_geometry, open_weights
-from server.coordinator import ServerConfig
+from server.archive import open_geometry, open_reader, open_weights
+from server.config import ServerConfig
 from server.distil import predict
 from server.transport.cost import LabelCost, label_cost
 from server.weightings import normalised
@@ -48,8 +47,7 @@ def diagnose(
     geometry = open_geometry(folder)
     clients, weights = open_weights(folder)
     transfer = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256)
-    encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
-    features = encode_cached(encoder, transfer.texts, cache_dir() / "features")
+    inputs = open_reader(folder).read(transfer.texts, cache_dir() / "features")
     teachers = np.stack([_released(folder, terms, int(client)) for client in clients])
     return {
         "loss": kind_of(config.loss),
@@ -57,7 +55,7 @@ def diagnose(
         "geometry": kind_of(config.geometry),
         **geometries(geometry, terms.geometry),
         "disputes": disputes(
-            predict(student, features), teachers, clients, weights, geometry, transfer.texts
+            predict(student, inputs), teachers, clients, weights, geometry, transfer.texts
         ),
     }
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from common.arrays import Floats, Ints
-from common.configure import load
-from common.encoders import Encoder, encode_cached
 from common.failures import DataError
 from common.files import read_json, read_lines
 from common.intervals import Interval, bootstrap
@@ -15,6 +13,7 @@ from common.labels import LabelGeometry
 from common.metrics import evaluate
 from common.places import cache_dir
 from common.terms import Terms
+from server.archive import open_reader
 from simulations.datasets import Corpus
 from simulations.events import Progress
 from simulations.split import Split
@@ -31,19 +30,23 @@ class Examination:
 
     Attributes:
         geometry: the labels.
-        features: shape (M, D), of the test texts.
+        inputs: shape (M, D), the test texts as the student reads them.
         labels: shape (M,).
         gold: shape (M, C), the raters' distributions, or None.
-        slice_features: shape (V, D), of the public validation texts.
+        slice_inputs: shape (V, D), likewise the public validation texts.
         slice_labels: shape (V,).
+        texts: the M test texts.
+        slice_texts: the V public validation texts.
     """
 
     geometry: LabelGeometry
-    features: Floats
+    inputs: Floats
     labels: Ints
     gold: Floats | None
-    slice_features: Floats
+    slice_inputs: Floats
     slice_labels: Ints
+    texts: tuple[str, ...] = ()
+    slice_texts: tuple[str, ...] = ()
 
     def grade(self, probs: Floats, on_slice: Floats) -> Metrics:
         """All metrics of predictions on the test rows; temperatures fitted on the slice.
@@ -95,24 +98,32 @@ class Examination:
 def open_examination(
     folder: Path, terms: Terms, corpus: Corpus, parts: Split, progress: Progress
 ) -> Examination:
-    """Encode the test texts of a served run folder.
+    """Read the test texts of a served run folder.
 
     Raises:
         DataError: the data set no longer splits as it did when the stores were made.
     """
     if read_json(folder / "split.json")["test"] != parts.test.tolist():
         raise DataError("the data set has changed since this run was provisioned; run it anew")
-    encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
+    reader = open_reader(folder)
     # The test texts' features have a folder of their own, closed to the server's process.
-    shelf, own = cache_dir() / "features", cache_dir() / "observer"
-    own.mkdir(mode=0o700, exist_ok=True)
-    public = [row["text"] for row in read_lines(folder / "validation.jsonl")]
-    texts = [corpus.texts[row] for row in parts.test]
+    shelf, own = cache_dir() / "features", private_shelf()
+    public = tuple(row["text"] for row in read_lines(folder / "validation.jsonl"))
+    texts = tuple(corpus.texts[row] for row in parts.test)
     return Examination(
         geometry=terms.geometry,
-        features=encode_cached(encoder, texts, own, lambda d, n: progress("evaluate", d, n)),
+        inputs=reader.read(texts, own, lambda d, n: progress("evaluate", d, n)),
         labels=corpus.labels[parts.test],
         gold=None if corpus.gold is None else corpus.gold[parts.test],
-        slice_features=encode_cached(encoder, public, shelf),
+        slice_inputs=reader.read(public, shelf),
         slice_labels=corpus.labels[parts.validation],
+        texts=texts,
+        slice_texts=public,
     )
+
+
+def private_shelf() -> Path:
+    """Where features of test texts are kept; the server's process may not open it."""
+    own = cache_dir() / "observer"
+    own.mkdir(mode=0o700, exist_ok=True)
+    return own

@@ -10,16 +10,18 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import Field
 
-from clients.client import ClientConfig
+from clients.config import ClientConfig
 from common.component import component
 from common.configure import dump, load, unknown
 from common.failures import ConfigError
-from server.coordinator import ServerConfig
+from server.config import ServerConfig
+from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
 from simulations.partitions.natural import Natural
 
 SHIPPED = Path(__file__).parent / "experiments"
+_INSTEAD = {"teacher": "teachers", "teachers": "teacher"}
 
 
 @component
@@ -31,8 +33,10 @@ class DataConfig:
         num_clients: how many parties hold a part of them.
         partition: who holds what.
         transfer_fraction: share of all rows whose texts, unlabelled, are public.
-        test_fraction: share of all rows that only the observer sees, after the last round.
+        test_fraction: share of all rows that only the observer sees, after the last round;
+            no effect where the data set has a published test part.
         validation_size: number of labelled rows the server owns, for reporting only.
+        corruptions: what is wrong with the private data of some clients, one after the other.
     """
 
     dataset: Dataset
@@ -41,6 +45,7 @@ class DataConfig:
     transfer_fraction: float = Field(default=0.25, gt=0, lt=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
     validation_size: int = Field(default=200, ge=1)
+    corruptions: tuple[Corruption, ...] = ()
 
 
 @component
@@ -87,11 +92,20 @@ class Experiment:
                 f"k_min is {self.k_min} but there are only {self.data.num_clients} clients; "
                 f"write k_min = {self.data.num_clients} or less"
             )
+        self._check_corrupted_clients()
         if missing := self.server.weighting.needs - {"bias", *self.disclose}:
             raise ConfigError(
                 f"server.weighting needs {sorted(missing)} of every client; "
                 f"write disclose = {sorted({*self.disclose, *missing})}"
             )
+
+    def _check_corrupted_clients(self) -> None:
+        for number, corruption in enumerate(self.data.corruptions):
+            if max(corruption.clients, default=0) >= self.data.num_clients:
+                raise ConfigError(
+                    f"data.corruptions[{number}].clients names client {max(corruption.clients)}; "
+                    f"write at most {self.data.num_clients - 1}"
+                )
 
     @property
     def disclosed(self) -> tuple[str, ...]:
@@ -103,6 +117,11 @@ class Experiment:
     def run_id(self) -> str:
         """32 hex digits; the same for experiments in which the same bytes cross."""
         table = {key: value for key, value in dump(self).items() if key != "bounds"}
+        del table["server"]["timeouts"]
+        if table["clients"]["availability"] == {"kind": "always"}:
+            del table["clients"]["availability"]
+        if not self.data.corruptions:  # what changes nothing changes no run id
+            del table["data"]["corruptions"]
         text = json.dumps(table, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -183,8 +202,11 @@ def _statements(text: str) -> list[str]:
 
 
 def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge; a table that names a new ``kind`` replaces the old one whole."""
-    merged = dict(table)
+    """Deep merge; a table that names a new ``kind`` replaces the old one whole.
+
+    Of two keys that exclude each other the later one stays.
+    """
+    merged = {key: old for key, old in table.items() if _INSTEAD.get(key) not in changes}
     for key, new in changes.items():
         old = merged.get(key)
         if isinstance(old, str) and isinstance(new, dict) and "kind" not in new:

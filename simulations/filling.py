@@ -76,10 +76,21 @@ def _choose(contents: list[_Content], order: list[int], left: list[int]) -> set[
             longest[group] = max(longest[group], count)
     # Two long documents' worth of room, so that the subset sum has something to choose.
     chosen = _take(contents, order, left, [2 * count for count in longest])
-    for group in range(len(left)):
-        chosen |= _complete(contents, [d for d in order if d not in chosen], left, group)
+    for group, own in enumerate(_only(contents, order, chosen, len(left))):
+        chosen |= _complete(contents, own, left, group)
     rest = [document for document in order if document not in chosen]
     return chosen | _take(contents, rest, left, [0] * len(left))
+
+
+def _only(
+    contents: list[_Content], order: list[int], chosen: set[int], groups: int
+) -> list[list[int]]:
+    """For every group the documents of it alone that are still to be had; one pass for all."""
+    found: list[list[int]] = [[] for _ in range(groups)]
+    for document in order:
+        if len(contents[document]) == 1 and document not in chosen:
+            found[next(iter(contents[document]))].append(document)
+    return found
 
 
 def _take(
@@ -95,8 +106,7 @@ def _take(
     return chosen
 
 
-def _complete(contents: list[_Content], order: list[int], left: list[int], group: int) -> set[int]:
-    own = [document for document in order if contents[document].keys() == {group}]
+def _complete(contents: list[_Content], own: list[int], left: list[int], group: int) -> set[int]:
     picked = largest_sum([contents[document][group] for document in own], left[group])
     left[group] -= sum(contents[own[position]][group] for position in picked)
     return {own[position] for position in picked}

@@ -1,5 +1,6 @@
 """The run folder: made once, for one run, or refused with the reason."""
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -10,6 +11,9 @@ from typing import Any
 from common.failures import FolderError
 from common.files import read_json, write_json
 from common.lock import NAME, held
+
+SCHEMA = 1
+"""Of run folders, as ``summary.json`` says it; a folder of a higher one is not read."""
 
 
 def create(out: Path | None, experiment: str, seed: int) -> Path:
@@ -90,11 +94,12 @@ def read_call(folder: Path) -> dict[str, Any]:
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
-    """The ``summary.json`` of a run.
+    """The ``summary.json`` of a run, of this version of the program or an earlier one.
 
     Raises:
-        FolderError: there is none that can be read.
+        FolderError: there is none that can be read, or it is of a later version.
     """
+    refuse_later(folder)
     try:
         made: dict[str, Any] = read_json(folder / "summary.json")
     except (OSError, ValueError) as error:
@@ -102,3 +107,21 @@ def summary_of(folder: Path) -> dict[str, Any]:
             f"{folder} has no readable summary.json; the run has not ended"
         ) from error
     return made
+
+
+def refuse_later(folder: Path) -> None:
+    """Let pass only what this version of the program may know how to read.
+
+    A run that has not ended does not say its layout; nor does a summary that is damaged.
+
+    Raises:
+        FolderError: the layout is that of a later version.
+    """
+    schema = 0
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
+        schema = int(read_json(folder / "summary.json")["schema"])
+    if schema > SCHEMA:
+        raise FolderError(
+            f"{folder} was written by a later version of fedknot (schema {schema}, this one "
+            f"reads up to {SCHEMA}); install that version to read it"
+        )

@@ -66,7 +66,7 @@ def refusal(folder: Path, changed: list[str]) -> FolderError:
 
 def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Every leaf that differs, as ``key: was -> is``."""
-    old, new = _flat(was), _flat(json.loads(json.dumps(now)))
+    old, new = leaves(was), leaves(json.loads(json.dumps(now)))
     return [
         f"{key}: {_written(old, key)} -> {_written(new, key)}"
         for key in sorted(old.keys() | new.keys())
@@ -103,12 +103,12 @@ def _code() -> str:
     return digest.hexdigest()[:16]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves by their dotted path."""
+def leaves(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every leaf of a table of tables by its dotted path."""
     made: dict[str, Any] = {}
     for key, value in table.items():
         path = f"{prefix}{key}"
-        made |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+        made |= leaves(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
     return made
 
 

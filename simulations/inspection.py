@@ -13,6 +13,7 @@ from common.quantise import to_probs
 from common.reasons import Reason, Refused
 from common.records import decode
 from common.terms import Terms
+from simulations.folder import refuse_later
 
 
 def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[str, Any]:
@@ -24,9 +25,10 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
         server_round: only this round's, or None.
 
     Raises:
-        FolderError: it is not a run folder.
+        FolderError: it is not a run folder, or one of a later version.
         CheckFailed: a chain is broken, or the two sides or the kept bytes disagree.
     """
+    refuse_later(folder)
     try:
         terms = Terms.read(folder / "terms.json")
         server = verified(folder / "audit" / "server.jsonl", _head(folder))
@@ -56,9 +58,10 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
 
 
 def _head(folder: Path) -> str | None:
-    """The end of the server's log as the server kept it, if the run has come that far."""
+    """The end of the server's log, if the run has come that far; the first versions kept none."""
     path = folder / "checkpoint" / "server.json"
-    return str(read_json(path)["audit_head"]) if path.exists() else None
+    found = read_json(path) if path.exists() else {}
+    return str(found["audit_head"]) if "audit_head" in found else None
 
 
 def table(found: dict[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ from simulations.folder import read_call
 from simulations.pictures import confusion, expected_position, holdings, reliability
 from simulations.provision import divide
 from simulations.reporting.report import write_report
+from simulations.shards import shards
 from simulations.split import Split
 from simulations.summary import complete
 
@@ -39,13 +40,14 @@ def observe(folder: Path, progress: Progress) -> None:
     corpus, parts = divide(experiment)
     exam = open_examination(folder, terms, corpus, parts, progress)
     student = open_student(folder)
-    answers = predict(student, exam.features), predict(student, exam.slice_features)
+    answers = predict(student, exam.inputs), predict(student, exam.slice_inputs)
     metrics = exam.grade(*answers)
     encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
     bounds = measure(experiment, folder, exam, encoder) if experiment.bounds else None
     names = _names(corpus, parts)
     pictures = _pictures(exam, answers[0], metrics, bounds, names)
-    counts = holdings([corpus.labels[rows] for rows in parts.clients], len(exam.geometry))
+    held = [shard.labels for shard in shards(experiment, corpus, parts)]
+    counts = holdings(held, len(exam.geometry))
     pictures["holdings"] = {"clients": counts, "client_names": names}
     pictures["diagnostics"] = diagnose(folder, terms, experiment.server, student)
     write_json(folder / "pictures.json", pictures)
@@ -54,7 +56,9 @@ def observe(folder: Path, progress: Progress) -> None:
     intervals = _intervals(experiment.seed, exam, answers, bounds)
     summary = complete(folder, experiment, metrics, table, call, intervals)
     summary["seconds"]["evaluate"] = round(time.monotonic() - started, 3)
-    summary["seconds"]["total"] = round(time.time() - call["started"], 3)
+    # Only the wall clock is the same in all processes of a run, and it may have been set back.
+    since = max(time.time() - call["started"], summary["seconds"]["evaluate"])
+    summary["seconds"]["total"] = round(since, 3)
     write_report(folder, summary)
     write_json(folder / "summary.json", summary)
     progress("evaluate", 1, 1)
@@ -76,7 +80,8 @@ def _pictures(
     if (human := exam.one_rater()) is not None:
         made["human"] = human
     if bounds is not None:
-        graded = [(n, m) for n, m in zip(names, bounds.teachers, strict=True) if m is not None]
+        told = _with_kinds(names, bounds.kinds)
+        graded = [(n, m) for n, m in zip(told, bounds.teachers, strict=True) if m is not None]
         made["teachers"] = [{"name": name, **_pair(m)} for name, m in graded]
         made["reliability"]["centralised"] = reliability(bounds.pooled, labels)
     return made
@@ -110,3 +115,10 @@ def _names(corpus: Corpus, parts: Split) -> list[str]:
         f"client {client}" + (f" ({corpus.group_names[of[0]]})" if len(of) == 1 else "")
         for client, of in enumerate(held)
     ]
+
+
+def _with_kinds(names: list[str], kinds: list[str]) -> list[str]:
+    """Clients are told apart by what they train only where they train different things."""
+    if len(set(kinds)) == 1:
+        return names
+    return [f"{name}, {kind}" for name, kind in zip(names, kinds, strict=True)]

@@ -111,7 +111,7 @@ def test_the_summary_has_the_promised_keys(finished):
     assert summary["schema"] == 1
     assert summary["status"] == "complete"
     assert set(summary["student"]) >= STUDENT
-    assert set(summary["bounds"]) == {"centralised", "ensemble", "teachers"}
+    assert set(summary["bounds"]) == {"centralised", "ensemble", "kinds", "teachers"}
     assert len(summary["bounds"]["teachers"]) == summary["num_clients"] == 4
     wire = "bytes_up envelope_up bytes_down bytes_up_per_client fedavg_bytes_per_client"
     assert set(summary["wire"]) >= {*wire.split(), "messages", "rejected"}
@@ -199,7 +199,7 @@ def test_plan_trains_nothing_and_counts_bytes(fedknot):
     assert code == 0
     assert sum(c["rows"] for c in plan["clients"]) == plan["rows"]["private"]
     assert plan["bytes_up_per_client_and_round"] == 56 + 3 * plan["rows"]["transfer"] + 3
-    assert len(fedknot("plan", "synthetic", *SMALL)[1].splitlines()) == 8
+    assert len(fedknot("plan", "synthetic", *SMALL)[1].splitlines()) == 14
 
 
 def test_list_names_every_family_and_what_it_discloses(fedknot):

@@ -16,6 +16,7 @@ from common.files import read_lines
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.runner import execute
+from tests.owned import sessions, workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -26,8 +27,8 @@ def summary_of(folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
-def sessions() -> set[Path]:
-    return set(Path("/tmp").glob("fedknot-ray-*"))
+def _there(sessions: list[Path]) -> list[Path]:
+    return [session for session in sessions if session.exists()]
 
 
 def relatives(folder: Path) -> list[psutil.Process]:
@@ -55,14 +56,15 @@ def _run(folder: Path, backend: str, overrides: str, progress=silent) -> Path:
 
 def test_the_same_bits_on_ray_although_a_worker_is_killed(tmp_path: Path, inline: dict) -> None:
     """One worker dies by SIGKILL while teachers train; its task is run again elsewhere."""
-    before, killed, seen = sessions(), [], []
+    ours: list[Path] = []
+    killed, seen = [], []
 
     def kill_one_worker(phase: str, done: int, total: int) -> None:
         seen.append(phase)
         if phase == "teachers" and not killed:
-            workers = [p for p in psutil.process_iter(["cmdline"]) if _is_worker(p)]
-            killed.append(workers[0].pid)
-            workers[0].kill()
+            ours.extend(sessions(os.getpid()))
+            killed.append(workers(os.getpid())[0])
+            killed[0].kill()
 
     folder = _run(tmp_path / "run", "ray", TASK, kill_one_worker)
     made = summary_of(folder)
@@ -76,7 +78,8 @@ def test_the_same_bits_on_ray_although_a_worker_is_killed(tmp_path: Path, inline
     assert set(seen) >= {"encode", "teachers", "predict", "aggregate", "distil"}
     assert (folder / "logs" / "serve.log").stat().st_size > 0
     assert (folder / "logs" / "ray").is_dir()
-    assert sessions() <= before
+    assert ours
+    assert not _there(ours)
     assert relatives(folder) == []
 
 
@@ -107,10 +110,6 @@ def test_what_clients_print_reaches_nobody(tmp_path: Path, monkeypatch) -> None:
             assert not [secret for secret in secrets if secret in content], path
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    return "ClientAppActor" in " ".join(process.info["cmdline"] or [])
-
-
 def _training(folder: Path) -> "subprocess.Popen[str]":
     """The command, in the middle of teacher training."""
     call = [sys.executable, "-c", "from simulations.cli import main; main()", "run", "synthetic"]
@@ -127,9 +126,10 @@ def _training(folder: Path) -> "subprocess.Popen[str]":
 def test_a_signal_in_the_middle_of_training_ends_everything(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    folder, before = tmp_path / "run", sessions()
+    folder = tmp_path / "run"
     process = _training(folder)
-    started = time.monotonic()
+    ours, started = sessions(process.pid), time.monotonic()
+    assert ours
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -137,21 +137,23 @@ def test_a_signal_in_the_middle_of_training_ends_everything(
     assert (out, len(err.splitlines())) == ("", 1)
     assert summary_of(folder)["status"] == "interrupted"
     assert relatives(folder) == []
-    assert sessions() <= before
+    assert not _there(ours)
 
 
 @pytest.mark.slow
 def test_a_killed_command_takes_everything_with_it(tmp_path: Path) -> None:
     """SIGKILL cannot be caught; the parts notice that who started them is gone."""
-    folder, before = tmp_path / "run", sessions()
+    folder = tmp_path / "run"
     process = _training(folder)
+    ours = sessions(process.pid)
     process.kill()
     process.communicate(timeout=60)
     end = time.monotonic() + 20
-    while (relatives(folder) or not sessions() <= before) and time.monotonic() < end:
+    while (relatives(folder) or _there(ours)) and time.monotonic() < end:
         time.sleep(0.5)
     assert relatives(folder) == []
-    assert sessions() <= before
+    assert ours
+    assert not _there(ours)
 
 
 def test_flwr_run_by_hand_gives_the_same_bits(tmp_path: Path, inline: dict) -> None:

@@ -31,6 +31,8 @@ from tests.worlds import hashes, outcome, tiny_with
 
 LEARNED = "server.geometry = { kind = 'learned', every = 2 }"
 WORLDS = {"plain": ("num_rounds = 3",), "learned": ("num_rounds = 3", LEARNED)}
+# Every moment of the world that writes more, and every third of the other.
+STEPS = {"plain": 3, "learned": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,7 +119,7 @@ def test_killed_at_a_moment_of_a_commit_and_gone_on_with(undisturbed, tmp_path, 
 @pytest.mark.parametrize("share", range(10))
 def test_killed_at_any_moment_and_gone_on_with(undisturbed, tmp_path, world, share):
     experiment, expected, moments = undisturbed[world]
-    for moment in range(share, len(moments), 10):
+    for moment in range(share, len(moments), 10)[:: STEPS[world]]:
         assert cut_short(experiment, tmp_path / "run", moment) == expected, moments[moment]
         shutil.rmtree(tmp_path / "run")
 
@@ -127,7 +129,7 @@ def test_killed_again_and_again(undisturbed, tmp_path, seed):
     """Also while it goes on; a learned cost goes on from where it was."""
     experiment, expected, moments = undisturbed["learned"]
     rng = random.Random(seed)
-    first, later = rng.randrange(len(moments)), [rng.randrange(60) for _ in range(3)]
+    first, later = rng.randrange(len(moments)), [rng.randrange(20) for _ in range(3)]
     assert cut_short(experiment, tmp_path / "run", first, *later) == expected
 
 
@@ -459,7 +461,7 @@ def test_sigkill_at_ten_random_moments(tmp_path, slow_world):
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("default")
 def test_sigkill_at_random_moments_on_ray(tmp_path, slow_world):
-    code, err = survived(tmp_path / "run", 1, 4, 30.0, "ray")
+    code, err = survived(tmp_path / "run", 1, 3, 25.0, "ray")
     assert (code, "Traceback" in err) == (0, False), err
     assert summary_of(tmp_path / "run")["hashes"] == summary_of(slow_world)["hashes"]
 
@@ -516,7 +518,7 @@ def test_asked_twice_it_ends_at_once(tmp_path):
     started = time.monotonic()
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_the_terms_say_the_same_token_after_a_move(copied, complete):

@@ -17,6 +17,7 @@ import psutil
 
 from clients.store import Store
 from common.files import read_json, read_lines, write_json, write_lines
+from tests.owned import sessions
 from tests.taint.canaries import Canaries, Needle, text_forms
 from tests.taint.search import Find, Searcher, files, memory, numbers
 
@@ -206,7 +207,7 @@ def _search_living(scene: Scene, process: "subprocess.Popen[str]", searcher: Sea
             scene.searched.append(f"memory of {role}")
         except PermissionError as error:
             scene.forbidden = f"this machine forbids reading /proc/PID/mem: {error}"
-    for session in _sessions(process.pid):
+    for session in sessions(process.pid):
         found = files(session, searcher)
         scene.finds |= {Find(f"ray/{_ray(f.place)}", f.client, f.what, f.form) for f in found}
         scene.searched.append("ray's session folder")
@@ -233,11 +234,6 @@ def _role(words: list[str]) -> str:
         return "the command"
     # Ray's services: programs of their own, or Python files.
     return next((Path(w).stem for w in words if w.endswith(".py")), Path(words[0]).name)
-
-
-def _sessions(pid: int) -> list[Path]:
-    words = [p.cmdline() for p in psutil.Process(pid).children(recursive=True)]
-    return [Path(w[w.index("--session") + 1]) for w in words if "--session" in w]
 
 
 def _ray(place: str) -> str:
