@@ -8,6 +8,7 @@ bytes is the same release with one more attempt.
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ from common.files import flushed
 from common.reasons import Reason
 
 START = "0" * 64
+
+_ROUND = re.compile(rb'"round": (\d+),')
+_REMEMBERED = 2
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,13 @@ class AuditLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = _repaired(path)
+        data = _repaired(path)
+        lines = data.splitlines()
         self._previous = _hash(lines[-1]) if lines else START
-        self._length = sum(len(line) + 1 for line in lines)
-        self._attempts: dict[tuple[str, int, int, str], int] = {}
-        for line in lines:
-            entry = json.loads(line)
-            self._attempts[_key(entry)] = entry["attempts"]
+        self._length = len(data)
+        self._newest = max(map(int, _ROUND.findall(data)), default=-1)
+        # By round, of the two newest ones: a long run must not grow by every message.
+        self._attempts: dict[int, dict[tuple[str, int, str], int]] = {}
 
     @property
     def head(self) -> str:
@@ -89,7 +93,7 @@ class AuditLog:
             "sha256": hashlib.sha256(payload).hexdigest(),
             "verdict": verdict.name,
         }
-        entry["attempts"] = self._attempts[_key(entry)] = self._attempts.get(_key(entry), 0) + 1
+        entry["attempts"] = self._attempt(entry)
         line = json.dumps(entry | {"previous": self._previous}).encode()
         with self._path.open("ab") as file:
             file.write(line + b"\n")
@@ -101,6 +105,19 @@ class AuditLog:
     def settle(self) -> None:
         """Have every line on disk."""
         flushed(self._path)
+
+    def _attempt(self, entry: dict[str, Any]) -> int:
+        """How often this message has now been logged."""
+        number = entry["round"]
+        if number not in self._attempts:
+            known = number <= self._newest
+            self._attempts[number] = _attempts(self._path, number) if known else {}
+        self._newest = max(self._newest, number)
+        counts, key = self._attempts[number], _key(entry)
+        counts[key] = counts.get(key, 0) + 1
+        while len(self._attempts) > _REMEMBERED:
+            del self._attempts[min(self._attempts)]
+        return counts[key]
 
 
 def verified(path: Path, head: str | None = None) -> list[dict[str, Any]]:
@@ -165,20 +182,29 @@ def released(entries: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
     }
 
 
-def _key(entry: dict[str, Any]) -> tuple[str, int, int, str]:
-    return entry["direction"], entry["round"], entry["client"], entry["sha256"]
+def _key(entry: dict[str, Any]) -> tuple[str, int, str]:
+    return entry["direction"], entry["client"], entry["sha256"]
+
+
+def _attempts(path: Path, server_round: int) -> dict[tuple[str, int, str], int]:
+    """How often each message of a round stands in the log."""
+    mark, counts = b'"round": %d,' % server_round, {}
+    for line in path.read_bytes().splitlines():
+        if mark in line and (entry := json.loads(line))["round"] == server_round:
+            counts[_key(entry)] = entry["attempts"]
+    return counts
 
 
 def _hash(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _repaired(path: Path) -> list[bytes]:
+def _repaired(path: Path) -> bytes:
     """The whole lines of a log; what a killed writer left of a line is cut off."""
     if not path.exists():
-        return []
+        return b""
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:
         os.truncate(path, len(whole))
-    return whole.splitlines()
+    return whole

@@ -12,12 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from common.arrays import Floats, Ints
-from common.audit import START, AuditLog, Mark, cut, released, verified
+from common.audit import START, AuditLog, Mark, cut
 from common.configure import load
 from common.encoders import Encoder
 from common.failures import Failure, FolderError
 from common.files import (
-    flushed,
     read_json,
     read_lines,
     write_bytes,
@@ -25,6 +24,7 @@ from common.files import (
     write_lines,
     write_text,
 )
+from common.flushing import settled
 from common.labels import LabelGeometry
 from common.terms import Terms
 from common.transfer import TransferSet
@@ -68,7 +68,6 @@ class Archive:
         self._log.touch()  # there, even if nobody is asked anything
         self.audit = AuditLog(self._log)
         self.tallies = {client: Tally() for client in clients}
-        self._released: set[tuple[int, int]] = set()
         self._lines: list[dict[str, Any]] = []
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
@@ -76,7 +75,6 @@ class Archive:
         home = self._folder / "releases" / str(server_round)
         home.mkdir(parents=True, exist_ok=True)
         write_bytes(home / f"{client}.bin", payload, durable=False)
-        self._released.add((server_round, client))
 
     def keep_round(self, line: dict[str, Any]) -> None:
         """Append one line to ``rounds.jsonl``."""
@@ -109,10 +107,7 @@ class Archive:
     def _settle(self, server_round: int) -> None:
         """Have on disk what the checkpoint will name: first all is written, then waited for."""
         home = self._folder / "releases" / str(server_round)
-        for path in sorted(home.iterdir()):
-            flushed(path)
-        flushed(home)
-        flushed(home.parent)
+        settled([*sorted(home.iterdir()), home, home.parent])
         self.audit.settle()
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
@@ -132,7 +127,6 @@ class Archive:
         (self._folder / "checkpoint" / "server.json").unlink(missing_ok=True)
         cut(self._log, mark, self._log.with_name("server-cut.jsonl"))
         self.audit = AuditLog(self._log)
-        self._released = {(r, client) for r, client, _ in released(verified(self._log))}
         for home in (self._folder / "releases").iterdir():
             if home.is_dir() and home.name.isdecimal() and int(home.name) > number:
                 shutil.rmtree(home)
@@ -183,8 +177,8 @@ class Archive:
     def predictions_hash(self) -> str:
         """SHA-256 over the bytes of all payloads, sorted by (round, client)."""
         digest = hashlib.sha256()
-        for server_round, client in sorted(self._released):
-            path = self._folder / "releases" / str(server_round) / f"{client}.bin"
+        kept = (self._folder / "releases").glob("*/*.bin")
+        for path in sorted(kept, key=lambda path: (int(path.parent.name), int(path.stem))):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 

@@ -8,6 +8,7 @@ import torch
 
 from clients.app import guarded
 from clients.client import Client
+from common.flushing import settled
 from common.messages import Answer, Question
 from common.reasons import Reason
 from server.app import peak_mb
@@ -76,11 +77,14 @@ class _Clients:
     def _ask(self, question: Question, asked: list[int], phase: str | None) -> dict[int, Reason]:
         """Ask some clients; return who did not answer, and why."""
         answers: list[Answer] = []
+        written: list[Path] = []
         missing: dict[int, Reason] = {}
         self._coordinator.sent(question, asked)
 
         def ask(client: Client) -> None:
-            answers.append(client.answer(question))
+            answer, files = client.draft(question)
+            answers.append(answer)
+            written.extend(files)
 
         for done, client in enumerate(asked, start=1):
             reason = guarded(self._stores / str(client), ask)
@@ -91,4 +95,5 @@ class _Clients:
                 missing[client] = reason
             if phase is not None:
                 self._progress(phase, done, len(asked))
+        settled(written)  # the clients' part of the round, before the server commits to it
         return missing

@@ -17,6 +17,8 @@ from simulations.benches._processes import DRIVER, family
 
 _SHARE: Final = 50  # counting files may take one fiftieth of the time
 
+_Reading = tuple[float, float | None, int | None, float]
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -29,6 +31,7 @@ class Sample:
         rss_kb: resident memory, summed over them; what they share counts for each.
         uss_kb: memory that is theirs alone, summed; None where it cannot be had cheaply.
         descriptors: open files and sockets, summed; None where the system does not tell.
+        cpu_seconds: that they have used so far, summed.
     """
 
     round: int
@@ -37,6 +40,7 @@ class Sample:
     rss_kb: float
     uss_kb: float | None
     descriptors: int | None
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Gauge:
 
 def _samples(root: int, done: int) -> list[Sample]:
     """One sample of every kind that there is now."""
-    kinds: dict[str, list[tuple[float, float | None, int | None]]] = defaultdict(list)
+    kinds: dict[str, list[_Reading]] = defaultdict(list)
     for process, kind in family(root).items():
         name = DRIVER if process.pid == root else kind
         with contextlib.suppress(psutil.Error, OSError):
@@ -124,22 +128,25 @@ def _samples(root: int, done: int) -> list[Sample]:
             done,
             kind,
             len(found),
-            sum(rss for rss, _, _ in found),
-            _sum([uss for _, uss, _ in found]),
-            _whole(_sum([fds for _, _, fds in found])),
+            sum(rss for rss, _, _, _ in found),
+            _sum([uss for _, uss, _, _ in found]),
+            _whole(_sum([fds for _, _, fds, _ in found])),
+            sum(cpu for _, _, _, cpu in found),
         )
         for kind, found in kinds.items()
     ]
 
 
-def _read(process: psutil.Process) -> tuple[float, float | None, int | None]:
-    """RSS and USS in kB of 1,000 bytes, and descriptors."""
+def _read(process: psutil.Process) -> _Reading:
+    """RSS and USS in kB of 1,000 bytes, descriptors, and CPU seconds."""
+    times = process.cpu_times()
+    cpu = times.user + times.system
     fds = None if sys.platform == "win32" else process.num_fds()
     if sys.platform == "linux":  # elsewhere it takes long, or needs more rights
         with contextlib.suppress(psutil.AccessDenied):
             full = process.memory_full_info()
-            return full.rss / 1e3, full.uss / 1e3, fds
-    return process.memory_info().rss / 1e3, None, fds
+            return full.rss / 1e3, full.uss / 1e3, fds, cpu
+    return process.memory_info().rss / 1e3, None, fds, cpu
 
 
 def _sum(values: list[float | None] | list[int | None]) -> float | None:

@@ -1,25 +1,19 @@
 """``fedknot bench rounds``: many rounds on end; what grows with them, and what does not."""
 
-import secrets
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from common.failures import Failure, FolderError
+from common.failures import FolderError
 from common.files import read_lines
-from simulations.benches._command import COMMAND, Command
-from simulations.benches._gauge import Gauge
+from simulations.benches._command import COMMAND
 from simulations.benches._growth import growth, pace, storage
-from simulations.benches._processes import dump, end
 from simulations.benches._small_world import NAME, overrides
+from simulations.benches._watched import temporary, watched
 from simulations.events import Progress
 
 SAMPLE_SECONDS: Final = 2.0
-
-_PATIENCE_SECONDS: Final = 900.0
 
 
 def rounds_bench(
@@ -50,34 +44,24 @@ def rounds_bench(
         FolderError: the folder is not empty.
         Failure: the run fails, or no round ends for a quarter of an hour.
     """
-    home = _made(out)
-    token, folder = secrets.token_hex(8), home / "run"
-    words = ["run", NAME, "--backend", backend, "--out", str(folder)]
-    started = time.monotonic()
-    try:
-        watched = Command(
-            [*words, "--set", overrides(clients, rounds, 7)],
-            folder=folder,
-            log=home / "run.log",
-            token=token,
-            cache=home / "cache",
-            command=command or COMMAND,
+    words = [NAME, "--backend", backend, "--set", overrides(clients, rounds, 7)]
+    with _home(out) as home:
+        seen = watched(
+            words,
+            home,
+            command or COMMAND,
+            every or SAMPLE_SECONDS,
+            lambda done: report("rounds", done, rounds),
         )
-        gauge = Gauge(watched, folder, every or SAMPLE_SECONDS)
-        _watch(gauge, watched, token, lambda done: report("rounds", done, rounds))
-        seconds = [line["seconds"] for line in read_lines(folder / "rounds.jsonl")]
-    finally:
-        end(token)
-        if out is None:
-            shutil.rmtree(home, ignore_errors=True)
+        seconds = [line["seconds"] for line in read_lines(seen.folder / "rounds.jsonl")]
     return {
         "schema": 1,
         "plan": {"rounds": rounds, "clients": clients, "backend": backend},
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seen.seconds, 1),
         "seconds_per_round": pace(seconds),
-        "samples": len(gauge.samples),
-        "processes": growth(gauge.samples, rounds),
-        "folder": storage(gauge.shelves, rounds),
+        "samples": len(seen.samples),
+        "processes": growth(seen.samples, rounds),
+        "folder": storage(seen.shelves, rounds),
     }
 
 
@@ -120,18 +104,13 @@ def _interval(told: dict[str, Any]) -> str:
     return f"{told['value']:.2f} [{told['low']:.2f}, {told['high']:.2f}] {verdict}"
 
 
-def _made(out: Path | None) -> Path:
-    if out is None:
-        return Path(tempfile.mkdtemp(prefix="fedknot-rounds-"))
+def _home(out: Path | None) -> contextlib.AbstractContextManager[Path]:
+    """The folder that was given, or one for a while."""
+    return temporary("rounds") if out is None else contextlib.nullcontext(_made(out))
+
+
+def _made(out: Path) -> Path:
     if out.is_dir() and any(out.iterdir()):
         raise FolderError(f"{out} exists and is not empty; give another --out")
     out.mkdir(parents=True, exist_ok=True)
     return out.resolve()
-
-
-def _watch(gauge: Gauge, command: Command, token: str, progress: Callable[[int], None]) -> None:
-    if not gauge.watch(progress, _PATIENCE_SECONDS):
-        dump(token)
-        raise Failure(f"no round has ended for {_PATIENCE_SECONDS:.0f} s; the run hangs")
-    if command.process.returncode != 0:
-        raise Failure(f"the run fails: {command.last_words()}")

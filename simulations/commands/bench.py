@@ -107,3 +107,27 @@ def rounds_(
     with bars(as_json) as progress:
         made = rounds_bench(rounds, clients, backend, progress, out=out)
     show(made, lines, as_json)
+
+
+@app.command("scale")
+def scale_(
+    clients: Annotated[str, typer.Option(help="how many, ascending")] = "10,100,1000",
+    work: Annotated[
+        str,
+        typer.Option(
+            click_type=click.Choice(["trivial", "real"]),
+            help="what a client does: count labels, or train a network for 200 steps",
+        ),
+    ] = "trivial",
+    rounds: Annotated[int, typer.Option(help="of every run", min=2)] = 10,
+    backend: Backend = "ray",
+    as_json: AsJson = False,
+) -> None:
+    """Run with more and more clients; say of seconds and memory how they grow."""
+    from simulations.benches.scale import counts, lines, scale_bench
+    from simulations.screen import bars
+
+    asked = counts(clients)
+    with bars(as_json) as progress:
+        made = scale_bench(asked, backend, progress, work=work, rounds=rounds)
+    show(made, lines, as_json)

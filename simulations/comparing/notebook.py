@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import tomli_w
 
 from common.configure import dump
 from common.failures import FolderError
 from common.files import write_bytes, write_text
+from common.lock import NAME, held
 from simulations.experiment import Experiment
+from simulations.identity import leaves
 
-_ARMS, _ASKED, _OWNER = "arms.jsonl", "experiment.toml", "in-use.json"
+_ARMS, _ASKED = "arms.jsonl", "experiment.toml"
 
 
 class Notebook:
@@ -34,7 +35,7 @@ class Notebook:
         asked = {key: value for key, value in dump(experiment).items() if key != "seed"}
         if self._path.exists():
             _compare(folder, asked)
-        elif any(path.name != _OWNER for path in folder.iterdir()):
+        elif any(path.name != NAME for path in folder.iterdir()):
             raise FolderError(f"{folder} exists and is not empty; give another --out")
         else:
             write_text(folder / _ASKED, tomli_w.dumps(asked))
@@ -72,28 +73,14 @@ class Notebook:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Keep a folder to this process; a claim whose process has ended counts for nothing.
+    """Keep a folder, which is made if need be, to this process.
 
     Raises:
         FolderError: another process is at work in it.
     """
     _make(folder)
-    path, me = folder / _OWNER, psutil.Process()
-    if _is_alive(path):
-        raise FolderError(f"{folder} is in use; wait for it or give another --out")
-    write_text(path, json.dumps({"pid": me.pid, "started": me.create_time()}))
-    try:
+    with held(folder):
         yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _is_alive(path: Path) -> bool:
-    try:
-        owner = json.loads(path.read_bytes())
-        return bool(psutil.Process(owner["pid"]).create_time() == owner["started"])
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return False
 
 
 def _make(folder: Path) -> None:
@@ -111,22 +98,13 @@ def _compare(folder: Path, asked: dict[str, Any]) -> None:
         begun = tomllib.loads((folder / _ASKED).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise FolderError(f"{folder / _ASKED} is damaged; give another --out") from error
-    old, new = _flat(begun), _flat(json.loads(json.dumps(asked)))
+    old, new = leaves(begun), leaves(json.loads(json.dumps(asked)))
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             raise FolderError(
                 f"{folder} was begun with {key} = {_written(old.get(key))}, now it is "
                 f"{_written(new.get(key))}; write the same or give another --out"
             )
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves by their dotted path."""
-    made: dict[str, Any] = {}
-    for key, value in table.items():
-        path = f"{prefix}{key}"
-        made |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
-    return made
 
 
 def _written(value: Any) -> str:

@@ -1,5 +1,7 @@
 import hashlib
 import json
+import random
+from collections import Counter
 
 import pytest
 
@@ -146,3 +148,18 @@ def test_a_line_is_on_disk_when_append_returns(tmp_path):
         log.append("down", 0, count, b"", schema=1)
         assert path.read_bytes().count(b"\n") == count
         assert json.loads(path.read_bytes().splitlines()[-1])["bytes"] == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_attempts_are_counted_however_late_and_by_whomever(tmp_path, seed):
+    """Old rounds again, several openings: as a plain count of all messages says."""
+    rng, log, counts = random.Random(seed), AuditLog(tmp_path / "log.jsonl"), Counter()
+    for _ in range(80):
+        if rng.random() < 0.1:
+            log = AuditLog(tmp_path / "log.jsonl")
+        message = (rng.choice(["up", "down"]), rng.randrange(3), rng.randrange(8), b"%d" % seed)
+        log.append(message[0], message[1], message[2], message[3], schema=1, durable=False)
+        counts[message] += 1
+        newest = verified(tmp_path / "log.jsonl", log.head)[-1]
+        assert newest["attempts"] == counts[message]
+        assert log.mark.length == (tmp_path / "log.jsonl").stat().st_size

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import socket
 import sys
 from dataclasses import replace
 
@@ -185,7 +186,7 @@ def test_a_finished_folder_is_not_computed_again(finished):
     before = {name: (finished / name).read_bytes() for name in ("arms.jsonl", "compare.json")}
     compare(call(), finished, silent)
     assert before == {name: (finished / name).read_bytes() for name in before}
-    assert not (finished / "in-use.json").exists()
+    assert not (finished / "lock").exists()
 
 
 class Stopped(KeyboardInterrupt):
@@ -247,12 +248,12 @@ def test_a_folder_of_something_else_is_left_alone(compared, tmp_path):
 
 def test_a_folder_in_use_is_refused(compared, tmp_path):
     me = psutil.Process()
-    owner = {"pid": me.pid, "started": me.create_time()}
-    (tmp_path / "in-use.json").write_text(json.dumps(owner))
+    owner = {"pid": me.pid, "host": socket.gethostname(), "started": me.create_time()}
+    (tmp_path / "lock").write_text(json.dumps(owner))
     code, _, err = compared("--out", tmp_path)
     assert code == 6
     assert "is in use" in err
-    assert read_json(tmp_path / "in-use.json") == owner
+    assert read_json(tmp_path / "lock") == owner
 
 
 def test_an_arm_that_is_not_the_run_is_found_out(compared, finished, tmp_path):
@@ -422,7 +423,7 @@ def test_a_base_run_that_fails_leaves_the_folder_free(tmp_path):
     steep = "server.schedule = { steps = 40, learning_rate = 1e30 }"
     with pytest.raises(ConfigError, match="diverged"):
         compare(call(steep, seeds=(0,)), tmp_path, silent)
-    assert not (tmp_path / "in-use.json").exists()
+    assert not (tmp_path / "lock").exists()
 
 
 def test_an_arm_that_cannot_learn_is_marked_and_stops_nothing(finished):
