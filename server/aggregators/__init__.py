@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from common.arrays import Floats
 from common.labels import LabelGeometry
@@ -22,7 +23,14 @@ class Targets:
 
 
 class Aggregator(ABC):
-    """Combines the opinions of K teachers on N samples into T targets."""
+    """Combines the opinions of K teachers on N samples into T targets.
+
+    Attributes:
+        repeats_agreement: whether teachers who all say the same are repeated as they are;
+            what reshapes the consensus says no.
+    """
+
+    repeats_agreement: ClassVar[bool] = True
 
     @abstractmethod
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

@@ -70,11 +70,47 @@ def test_teachers_nobody_believes_and_certain_ones_are_served(
 
 @every_aggregator
 @every_geometry
-def test_agreement_is_kept(aggregator: Aggregator, geometry: LabelGeometry) -> None:
-    probs, weights = opinions(2)
+@pytest.mark.parametrize("clients", [1, 4])
+def test_agreement_is_kept(aggregator: Aggregator, geometry: LabelGeometry, clients: int) -> None:
+    probs, weights = opinions(2, clients)
     agreed = np.broadcast_to(probs[0], probs.shape)
     targets = aggregator.combine(agreed, weights, geometry)
-    assert np.allclose(targets.probs, probs[0], atol=1e-6)
+    if aggregator.repeats_agreement:
+        assert np.allclose(targets.probs, probs[0], atol=1e-6)
+    alone = aggregator.combine(probs[:1], weights[:1], geometry)
+    assert np.allclose(targets.probs, alone.probs, atol=1e-6)
+    assert np.array_equal(alone.probs[0].argmax(axis=1), probs[0].argmax(axis=1))
+
+
+@every_aggregator
+@every_geometry
+@pytest.mark.parametrize("value", [0.0, 0.37])
+def test_equal_weights_are_no_weights(
+    aggregator: Aggregator, geometry: LabelGeometry, value: float
+) -> None:
+    probs, weights = opinions(8)
+    without = aggregator.combine(probs, np.ones_like(weights), geometry)
+    targets = aggregator.combine(probs, np.full_like(weights, value), geometry)
+    assert np.allclose(targets.probs, without.probs, atol=1e-6)
+    assert np.allclose(targets.weights, without.weights, atol=1e-6)
+
+
+@every_aggregator
+@every_geometry
+def test_the_order_of_labels_changes_nothing_but_rounding(
+    aggregator: Aggregator, geometry: LabelGeometry
+) -> None:
+    probs, weights = opinions(9)
+    order = np.array([3, 0, 4, 1, 2])
+    renamed = LabelGeometry(
+        tuple(geometry.names[i] for i in order),
+        geometry.points[order],
+        geometry.cost[np.ix_(order, order)],
+    )
+    one = aggregator.combine(probs, weights, geometry)
+    other = aggregator.combine(probs[:, :, order], weights, renamed)
+    assert np.allclose(other.probs, one.probs[:, :, order], atol=1e-6)
+    assert np.allclose(other.weights, one.weights, atol=1e-6)
 
 
 @every_aggregator

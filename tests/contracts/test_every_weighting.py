@@ -72,6 +72,33 @@ def test_certain_teachers_are_weighed_without_trouble(weighting: Weighting) -> N
     assert np.all(np.isfinite(weighting.weigh(given, weighting.start(2))))
 
 
+@every_weighting
+def test_teachers_who_say_nothing_are_weighed_the_same(weighting: Weighting) -> None:
+    probs = np.full((3, 2, 7), 1 / 7, dtype=np.float32)
+    given = Ensemble(np.arange(3), probs, probs[:, 0], np.zeros(3, dtype=np.int64))
+    weights = weighting.weigh(given, weighting.start(3))
+    assert normalised(weights) == pytest.approx(np.full((3, 2), 1 / 3))
+
+
+@every_weighting
+def test_teachers_alike_in_all_are_weighed_the_same(weighting: Weighting) -> None:
+    given, state = ensemble(), weighting.start(4)
+    twins = shuffled(given, [0, 1, 1, 1])
+    weights = weighting.weigh(twins, state)
+    assert np.allclose(weights[2], weights[1], rtol=1e-12)
+    assert np.allclose(weights[3], weights[1], rtol=1e-12)
+
+
+@every_weighting
+def test_the_order_of_labels_changes_nothing_but_rounding(weighting: Weighting) -> None:
+    given, order, state = ensemble(), [2, 0, 1], weighting.start(4)
+    assert given.bias is not None
+    renamed = Ensemble(
+        given.clients, given.probs[:, :, order], given.bias[:, order], given.num_examples
+    )
+    assert np.allclose(weighting.weigh(renamed, state), weighting.weigh(given, state))
+
+
 @pytest.mark.parametrize("kind", kinds(Weighting))
 def test_it_needs_what_it_declares_and_no_more(kind: str) -> None:
     weighting, full = find(Weighting, kind)(), ensemble()
