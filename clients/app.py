@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 from clients import faults
 from clients.client import Client
+from clients.flushing import settled
 from clients.store import Store
 from common.failures import FolderError
 from common.messages import Answer, Question
@@ -63,11 +64,15 @@ def predict(message: Message, context: Context) -> Message:
     Where nobody answers, the reply is a status: one reason code for each.
     """
     answers: list[Answer] = []
+    written: list[Path] = []
 
     def ask(client: Client, question: Question) -> None:
-        answers.append(client.answer(question))
+        answer, files = client.draft(question)
+        answers.append(answer)
+        written.extend(files)
 
     question, done = _each(message, context, ask)
+    settled(written)  # before anything leaves
     if done and not answers:
         return Message(pack_status(done), reply_to=message)
     return Message(pack_answers(answers, question.round), reply_to=message)

@@ -3,11 +3,13 @@
 import contextlib
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from clients.availability import is_there
 from clients.config import configured
+from clients.flushing import settled
 from clients.public import features_of
 from clients.store import Store
 from clients.teachers import FittedTeacher, Inputs, Teacher
@@ -31,7 +33,8 @@ class Client:
         self.id, self._seed = int(about["client"]), int(about["seed"])
         self._config = configured(about["config"])
         self._recipe: Teacher = self._config.of(self.id)
-        self._audit = AuditLog(store.public() / "audit" / f"client-{self.id}.jsonl")
+        self._log = store.public() / "audit" / f"client-{self.id}.jsonl"
+        self._audit = AuditLog(self._log)
 
     def encode(self) -> None:
         """Look at the shared texts; compute the features of the private ones, unless there.
@@ -65,6 +68,22 @@ class Client:
     def answer(self, question: Question) -> Answer:
         """The release of this round: the same bytes however often it is asked for.
 
+        It is on disk when this returns, and so is the log.
+
+        Raises:
+            Refused: see :meth:`draft`.
+        """
+        answer, written = self.draft(question)
+        settled(written)
+        return answer
+
+    def draft(self, question: Question) -> tuple[Answer, tuple[Path, ...]]:
+        """The release of this round, which must not leave before all of it is on disk.
+
+        Returns:
+            The answer; the files and folders to be :func:`clients.flushing.settled` first, for
+            several clients of one process at once.
+
         Raises:
             Refused: the server means another run, transfer set, class order or layout, or
                 the client refuses the shared texts, or is not there in this round.
@@ -80,7 +99,7 @@ class Client:
             asked,
             schema=question.schema,
             verdict=verdict,
-            durable=verdict is not Reason.accepted,  # else the line that follows takes it along
+            durable=verdict is not Reason.accepted,  # else it is settled with what follows
         )
         if verdict is not Reason.accepted:
             raise Refused(verdict)
@@ -88,8 +107,10 @@ class Client:
         if payload is None:
             payload = encode(self._record(question.round), layout)
             self._store.keep_release(question.round, payload)
-        self._audit.append("up", self.id, question.round, payload, schema=layout.schema)
-        return Answer(self.id, payload)
+        self._audit.append(
+            "up", self.id, question.round, payload, schema=layout.schema, durable=False
+        )
+        return Answer(self.id, payload), (*self._store.release_paths(question.round), self._log)
 
     def _judge(self, question: Question) -> Reason:
         """Whether the server means what this client agreed to."""

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -116,8 +116,12 @@ class Store:
         return found if whole else None
 
     def keep_verdict(self, verdict: dict[str, Any]) -> None:
-        """Store what this client thinks of the transfer set; it is looked at once."""
-        write_json(self.root / "vetting.json", verdict, _PRIVATE)
+        """Store what this client thinks of the transfer set; it is looked at once.
+
+        A power cut may take it: it follows from what is on disk, and is then found anew.
+        """
+        path = self.root / "vetting.json"
+        write_bytes(path, line_bytes([verdict]), _PRIVATE, durable=False)
 
     def shard(self) -> tuple[list[str], Ints]:
         """The private texts and their labels, shape (M,)."""
@@ -135,11 +139,15 @@ class Store:
         return made
 
     def keep_features(self, features: Floats) -> None:
-        """Store the features of the private texts, with a digest behind the array."""
+        """Store the features of the private texts, with a digest behind the array.
+
+        A power cut may take or damage them: the digest tells, and they are computed anew.
+        """
         file = io.BytesIO()
         np.save(file, features, allow_pickle=False)
         data = file.getvalue()
-        write_bytes(self.root / "features.npy", data + hashlib.sha256(data).digest(), _PRIVATE)
+        sealed = data + hashlib.sha256(data).digest()
+        write_bytes(self.root / "features.npy", sealed, _PRIVATE, durable=False)
 
     def teacher(self) -> dict[str, Any] | None:
         """The teacher's tensors, or None if there is none undamaged."""
@@ -162,16 +170,25 @@ class Store:
         path = self.root / "releases" / f"{server_round}.bin"
         return path.read_bytes() if path.exists() else None
 
-    def releases(self) -> list[tuple[int, bytes]]:
-        """Round and bytes of every release so far, by round."""
+    def releases(self) -> Iterator[tuple[int, bytes]]:
+        """Round and bytes of every release so far, by round, each read when it is asked for."""
         found = {int(path.stem): path for path in (self.root / "releases").glob("[0-9]*.bin")}
-        return [(server_round, found[server_round].read_bytes()) for server_round in sorted(found)]
+        for server_round in sorted(found):
+            yield server_round, found[server_round].read_bytes()
 
     def keep_release(self, server_round: int, payload: bytes) -> None:
-        """Store a release, so that asking again gets the same bytes again."""
+        """Store a release, so that asking again gets the same bytes again.
+
+        Before the bytes leave the client, :meth:`release_paths` are to be on disk.
+        """
         shelf = self.root / "releases"
         shelf.mkdir(mode=_FOLDER, exist_ok=True)
-        write_bytes(shelf / f"{server_round}.bin", payload, _PRIVATE)
+        write_bytes(shelf / f"{server_round}.bin", payload, _PRIVATE, durable=False)
+
+    def release_paths(self, server_round: int) -> tuple[Path, Path]:
+        """The file of a release, and its folder."""
+        shelf = self.root / "releases"
+        return shelf / f"{server_round}.bin", shelf
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from clients.app import guarded
 from clients.client import Client
-from common.flushing import settled
+from clients.flushing import settled
 from common.messages import Answer, Question
 from common.reasons import Reason
 from server.app import peak_mb

@@ -92,6 +92,24 @@ def test_all_tasks_of_a_run(site):
         assert [e["attempts"] for e in entries if e["direction"] == "up"] == [1, 2]
 
 
+def test_what_several_clients_wrote_is_on_disk_before_the_reply(site, monkeypatch):
+    """All their files by one call, after the last of them."""
+    everybody, settled = [0, 1, 2, 3], []
+    site.prepare(everybody)
+    monkeypatch.setattr("clients.app.settled", lambda paths: settled.append(list(paths)))
+    site.answers(everybody)
+    homes = [(site.folder / "clients" / str(client)).resolve() for client in everybody]
+    logs = [site.folder / "audit" / f"client-{client}.jsonl" for client in everybody]
+    expected = [
+        path
+        for home, log in zip(homes, logs, strict=True)
+        for path in (home / "releases" / "1.bin", home / "releases", log)
+    ]
+    assert [path.resolve() for path in settled[0]] == [path.resolve() for path in expected]
+    assert len(settled) == 1
+    assert all(path.exists() for path in expected)
+
+
 def test_nothing_is_left_in_what_flower_takes_back_to_the_server(site):
     site.prepare([0, 1])
     site.answers([0, 1])

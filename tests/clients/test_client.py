@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -73,6 +74,22 @@ def test_asking_twice_gives_the_same_bytes_and_one_more_attempt(store, trained):
     ]
     assert len({e["sha256"] for e in entries if e["direction"] == "up"}) == 1
     assert {e["bytes"] for e in entries if e["direction"] == "up"} == {len(first.payload)}
+
+
+def test_an_answer_is_on_disk_and_a_draft_is_said_to_be_settled(store, trained, monkeypatch):
+    flushed, fsync = [], os.fsync
+
+    def seen(handle):
+        flushed.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    draft, written = trained.draft(question(store))
+    assert flushed == []
+    assert trained.answer(question(store)) == draft
+    assert flushed == [path.stat().st_ino for path in written]
+    shelf = store.root / "releases"
+    assert written == (shelf / "1.bin", shelf, store.public() / "audit" / "client-2.jsonl")
 
 
 def test_another_round_is_another_release_of_the_same_predictions(tmp_path):

@@ -97,6 +97,15 @@ def test_what_is_damaged_counts_as_not_there(store, name, place):
     assert found is None or np.array_equal(found["w"], np.arange(6))  # a blank of the header
 
 
+@pytest.mark.parametrize("left", [b"", b"\0" * 60, b'{"sha256": "ab", "obj'])
+def test_a_verdict_that_a_power_cut_damaged_is_none(store, left):
+    verdict = {"sha256": "ab", "objection": None}
+    store.keep_verdict(verdict)
+    assert store.verdict() == verdict
+    (store.root / "vetting.json").write_bytes(left)
+    assert store.verdict() is None
+
+
 def test_a_store_finds_the_public_files_after_a_move(store, tmp_path):
     about = store.about()
     store.move_public(tmp_path / "elsewhere")
@@ -109,6 +118,17 @@ def test_releases_are_kept_by_round(store):
     store.keep_release(1, b"one")
     store.keep_release(2, b"two")
     assert (store.release(1), store.release(2), store.release(3)) == (b"one", b"two", None)
+    assert list(store.releases()) == [(1, b"one"), (2, b"two")]
+
+
+def test_releases_are_read_one_at_a_time(store):
+    """A client that looks for the first good one does not read those of all rounds."""
+    for server_round in (10, 9, 2):
+        store.keep_release(server_round, b"%d" % server_round)
+    found = store.releases()
+    assert next(found) == (2, b"2")
+    (store.root / "releases" / "9.bin").write_bytes(b"changed since")
+    assert list(found) == [(9, b"changed since"), (10, b"10")]
 
 
 def test_the_log_takes_any_text_and_grows(store):

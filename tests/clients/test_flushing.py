@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from common.flushing import settled
+from clients.flushing import settled
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""What a commit has on disk, and how often it waits for that."""
+
+import os
+import sys
+
+import pytest
+
+from server.archive import Archive
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the operating system was asked for, in order."""
+    calls, fsync, sync = [], os.fsync, getattr(os, "sync", None)
+
+    def one(handle):
+        calls.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def everything():
+        calls.append("all")
+        sync()
+
+    monkeypatch.setattr(os, "fsync", one)
+    if sync is not None:
+        monkeypatch.setattr(os, "sync", everything)
+    return calls
+
+
+def archive(folder, clients):
+    for name in ("audit", "releases"):
+        (folder / name).mkdir()
+    made = Archive(folder, range(clients))
+    for client in range(clients):
+        made.keep_release(1, client, b"said")
+    return made
+
+
+def numbers(folder, clients):
+    """The inodes of all that a commit of round 1 names."""
+    home = folder / "releases" / "1"
+    paths = [home / f"{client}.bin" for client in range(clients)]
+    return [path.stat().st_ino for path in (*paths, home, home.parent)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere sync does not wait")
+def test_many_releases_are_one_wait_on_linux(tmp_path, seen):
+    archive(tmp_path, 17)._settle(1)
+    log = (tmp_path / "audit" / "server.jsonl").stat().st_ino
+    assert seen == ["all", log]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="flushes by itself")
+@pytest.mark.parametrize(("clients", "system"), [(3, sys.platform), (17, "darwin")])
+def test_otherwise_every_release_is_waited_for(tmp_path, seen, monkeypatch, clients, system):
+    made = archive(tmp_path, clients)
+    monkeypatch.setattr(sys, "platform", system)
+    made._settle(1)
+    assert set(numbers(tmp_path, clients)) <= set(seen)
+    assert "all" not in seen
