@@ -16,6 +16,7 @@ MAY_ASK = {
     "simulations/__main__.py": "likewise, by hand",
     "simulations/resumption.py": "likewise, less the time in which nobody worked on it",
     "simulations/benches/_storm.py": "what the file system says of the age of folders",
+    "simulations/benches/_watched.py": "when a run was called, beside the times of its files",
     "simulations/sweeping/cell.py": "likewise, of one cell",
     "simulations/observe.py": "the seconds in all, over several processes",
 }
