@@ -112,8 +112,8 @@ def test_a_run_is_watched(tmp_path, monkeypatch, capsys):
     words = ["bench", "rounds", *sizes, "--out", str(tmp_path / "out"), "--json"]
     assert cli.app(words, standalone_mode=False) in (None, 0)
     made = json.loads(capsys.readouterr().out)
-    assert made["processes"].keys() == {"driver"}
-    assert made["processes"]["driver"]["processes"] in (1, 2)  # for a moment it asks git
+    assert made["processes"].keys() >= {"driver"}  # for a moment there is git, too
+    assert made["processes"]["driver"]["processes"] in (1, 2)
     assert 50 < made["processes"]["driver"]["rss_mb"] < 2000
     assert made["seconds_per_round"]["mean"] > 0
     files = [path for path in (tmp_path / "out" / "run").rglob("*") if path.is_file()]
