@@ -108,12 +108,13 @@ def test_a_run_is_watched(tmp_path, monkeypatch, capsys):
     """By the command, inline, with the files that lie there afterwards."""
     monkeypatch.setattr(rounds, "COMMAND", FEDKNOT)
     monkeypatch.setattr(rounds, "SAMPLE_SECONDS", 0.05)
-    sizes = ["--rounds", "12", "--clients", "4", "--backend", "inline"]
+    # Rounds are short: with fewer of them a machine at leisure is done before the third sample.
+    sizes = ["--rounds", "100", "--clients", "4", "--backend", "inline"]
     words = ["bench", "rounds", *sizes, "--out", str(tmp_path / "out"), "--json"]
     assert cli.app(words, standalone_mode=False) in (None, 0)
     made = json.loads(capsys.readouterr().out)
-    assert made["processes"].keys() >= {"driver"}  # for a moment there is git, too
-    assert made["processes"]["driver"]["processes"] in (1, 2)
+    assert made["processes"].keys() == {"driver"}
+    assert made["processes"]["driver"]["processes"] == 1
     assert 50 < made["processes"]["driver"]["rss_mb"] < 2000
     assert made["seconds_per_round"]["mean"] > 0
     files = [path for path in (tmp_path / "out" / "run").rglob("*") if path.is_file()]
