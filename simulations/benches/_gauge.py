@@ -160,8 +160,8 @@ def _whole(value: float | None) -> int | None:
 
 def _sizes(folder: Path) -> Iterator[int]:
     """The size of every file below a folder; what goes meanwhile does not count."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield from _sizes(Path(entry.path))
             else:
