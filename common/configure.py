@@ -114,6 +114,8 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
     if get_origin(hint) in (UnionType, Union):
         options = [arg for arg in get_args(hint) if arg is not NoneType]
         hint = options[0] if len(options) == 1 else object
+        if inspect.isabstract(hint) and raw in ("none", {"kind": "none"}):
+            return None  # TOML has no null
     if get_origin(hint) is tuple and isinstance(raw, list):
         inner, *_ = get_args(hint)
         return tuple(_value(inner, item, f"{where}[{i}]") for i, item in enumerate(raw))

@@ -6,6 +6,9 @@ import numpy as np
 
 from common.arrays import Floats, Ints
 
+UNKNOWN = -1
+"""Stands for a label that the server does not know."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -16,11 +19,14 @@ class Predictions:
         bias: shape (C,) or None; the same teacher's mean prediction on the content-free
             texts, where the weighting asks for it.
         num_examples: size of the private shard, where the experiment discloses it.
+        scalar: shape (N,) or None; one declared number in [0, 1] for each text, where the
+            weighting asks for it.
     """
 
     probs: Floats
     bias: Floats | None = None
     num_examples: int | None = None
+    scalar: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,24 +39,32 @@ class Ensemble:
         probs: shape (K, N, C).
         bias: shape (K, C), or None where it was not asked for.
         num_examples: shape (K,), or None where it was not disclosed.
+        scalar: shape (K, N), or None where it was not asked for.
+        labels: shape (N,), int64; the known labels of the texts and :data:`UNKNOWN` for all
+            others; None where the server knows none.
     """
 
     clients: Ints
     probs: Floats
     bias: Floats | None = None
     num_examples: Ints | None = None
+    scalar: Floats | None = None
+    labels: Ints | None = None
 
     @classmethod
-    def stack(cls, answers: dict[int, Predictions]) -> "Ensemble":
+    def stack(cls, answers: dict[int, Predictions], labels: Ints | None = None) -> "Ensemble":
         """Stack the answers of clients, in ascending order of their ids."""
         if not answers:
             raise ValueError("an ensemble needs at least one teacher")
         ids = sorted(answers)
         biases = [b for i in ids if (b := answers[i].bias) is not None]
         sizes = [n for i in ids if (n := answers[i].num_examples) is not None]
+        scalars = [s for i in ids if (s := answers[i].scalar) is not None]
         return cls(
             clients=np.array(ids, dtype=np.int64),
             probs=np.stack([answers[i].probs for i in ids]),
             bias=np.stack(biases) if len(biases) == len(ids) else None,
             num_examples=np.array(sizes, dtype=np.int64) if len(sizes) == len(ids) else None,
+            scalar=np.stack(scalars) if len(scalars) == len(ids) else None,
+            labels=labels,
         )

@@ -36,6 +36,6 @@ class Admission:
 def predictions(record: Record, bits: int) -> Predictions:
     """The probabilities that a record's integers stand for, float32."""
     bias = None if record.bias is None else to_probs(record.bias, bits)
-    return Predictions(
-        np.ascontiguousarray(to_probs(record.codes, bits)), bias, record.num_examples
-    )
+    scalar = None if record.scalar is None else to_probs(record.scalar, bits)
+    probs = np.ascontiguousarray(to_probs(record.codes, bits))
+    return Predictions(probs, bias, record.num_examples, scalar)

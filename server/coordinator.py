@@ -1,7 +1,7 @@
 """One round, seen from the server: ask, admit, weigh, combine, distil."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 from common.arrays import Floats, Ints
 from common.configure import dump, kind_of
 from common.failures import TooFewClients
-from common.messages import Question
+from common.messages import Consensus, Question
 from common.metrics import evaluate
 from common.predictions import Ensemble
 from common.reasons import Reason
@@ -21,7 +21,7 @@ from server.archive import Archive
 from server.carrier import Carrier
 from server.checkpoint import Checkpoint
 from server.config import ServerConfig
-from server.distil import distil, predict
+from server.distil import predict
 from server.memory import (
     pack_geometry,
     pack_state,
@@ -31,8 +31,11 @@ from server.memory import (
     restore_state,
     restore_student,
 )
+from server.pretraining import Classroom
+from server.speaking import Speaker
 from server.students import count_parameters, fingerprint
 from server.tallies import STATUSES
+from server.teaching import Method
 from server.timeouts import Timeouts
 from server.weightings import State
 
@@ -61,7 +64,7 @@ class Coordinator:
         self,
         config: ServerConfig,
         terms: Terms,
-        features: Floats,
+        room: Classroom,
         validation: Validation,
         archive: Archive,
         seed: int,
@@ -72,24 +75,26 @@ class Coordinator:
         Args:
             config: the server's half of the experiment.
             terms: what all parties agreed on.
-            features: shape (N, D), of the transfer set.
+            room: the shared texts, and what else is public about them.
             validation: the public labelled slice.
             archive: where everything is kept.
             seed: the server's own seed.
             progress: told (phase, done, total).
         """
-        self._config, self._terms, self._features = config, terms, features
+        self._config, self._terms = config, terms
         self._validation, self._archive, self._seed = validation, archive, seed
         self._progress, self._geometry = progress, terms.geometry
         self.cost = config.geometry.build(terms.geometry)
         config.loss.check(self.cost)
-        self._state: State = config.weighting.start(terms.num_clients)
-        self.student = config.student.build(
-            features.shape[1], len(terms.labels), stream(seed, "student")
-        )
+        self._method = Method(config, room, self.cost, terms.num_clients, seed)
+        self._state: State = self._method.start()
+        self.student = self._method.student(len(terms.labels))
         self.seconds = dict.fromkeys(("aggregate", "distil"), 0.0)
         self.accepted, self.rejected = 0, 0
         self.carrier = Carrier()
+        self.cohort = set(self.clients)
+        self._refined: int | None = None
+        self._speaker = Speaker(config.feedback, terms, room.features)
 
     def resume(self, checkpoint: Checkpoint | None) -> int:
         """Go back to a committed round, or to before the first; return its number.
@@ -108,6 +113,7 @@ class Coordinator:
         self.accepted, self.rejected = counts["accepted"], counts["rejected"]
         self.seconds = counts["seconds"]
         self.carrier = Carrier.from_json(counts["carrier"])
+        self._speaker.restore(parts)
         return checkpoint.round
 
     @property
@@ -126,11 +132,37 @@ class Coordinator:
         return self._terms.site
 
     def ask(self, server_round: int) -> Question:
-        """Open a round: what the clients are to be asked."""
-        layout = self._terms.layout
-        self._admission = Admission(layout, server_round, set(self.clients))
+        """Open a round: draw whom to ask (:attr:`cohort`); return what they are to be asked."""
+        layout, rng = self._terms.layout, stream(self._seed, "cohort", server_round)
+        drawn = self._config.cohort.draw(server_round, len(self.clients), self._terms.k_min, rng)
+        self.cohort, self._refined = drawn, None
+        for client in drawn:
+            self._archive.tallies[client].asked = True
+        self._admission = Admission(layout, server_round, drawn)
         self._opened = time.monotonic()
         return Question(server_round, layout.schema, layout.binding)
+
+    def consensus(self, server_round: int) -> Consensus | None:
+        """What the clients are told before they are asked; None where nothing is said."""
+        return self._speaker.consensus(server_round)
+
+    def told(self, consensus: Consensus, clients: Iterable[int]) -> None:
+        """Log that the consensus goes down to ``clients``."""
+        for client in sorted(clients):
+            self._log("down", consensus.question, client, consensus.payload)
+            self._archive.tallies[client].bytes_down += len(consensus.payload)
+
+    def heard(self, status: Mapping[int, Reason]) -> set[int]:
+        """Note what came of the consensus; return who cannot be asked in this round.
+
+        Who did not get it, or would not take it, keeps the teacher it has, and is asked. Who
+        failed over it is left out.
+        """
+        self._refined = sum(reason is Reason.accepted for reason in status.values())
+        failed = {client for client, why in status.items() if why is Reason.client_error}
+        for client in failed:
+            self.exclude(client, Reason.client_error)
+        return failed
 
     def sent(self, question: Question, clients: Iterable[int]) -> None:
         """Log that the question goes down to ``clients``."""
@@ -194,28 +226,26 @@ class Coordinator:
             raise TooFewClients(self._shortage(len(admitted)))
         started = time.monotonic()
         self._progress("aggregate", 0, 1)
-        ensemble = Ensemble.stack(admitted)  # (K, N, C)
-        weights = self._config.weighting.weigh(ensemble, self._state)  # (K, N)
-        targets = self._config.aggregator.combine(ensemble.probs, weights, self.cost)  # (T, N, C)
+        aim = self._method.aim(Ensemble.stack(admitted), self.cost, self._state)
         self._progress("aggregate", 1, 1)
         aggregated = time.monotonic()
-        lesson = distil(
+        taught = self._method.teach(
             self.student,
-            self._features,
-            targets,
-            self._config.loss,
+            aim,
             self.cost,
-            self._config.schedule,
-            stream(self._seed, "distil", question.round),
+            self._state,
+            question.round,
             lambda done, total: self._progress("distil", done, total),
-            self._config.geometry.refine,
         )
-        self.cost = lesson.geometry
+        self.cost, self._state = taught.lesson.geometry, taught.state
         self.seconds["aggregate"] += aggregated - started
         self.seconds["distil"] += time.monotonic() - aggregated
-        believed = pack_weights(ensemble.clients, weights)
+        self._speaker.prepare(question.round, aim.targets, self.student)
+        believed = pack_weights(aim.teachers, aim.weights)
         self._archive.keep_beliefs(self.cost, believed)
-        self._archive.keep_round(self._line(question.round, len(admitted), lesson.losses[-1]))
+        self._archive.keep_round(
+            self._line(question.round, len(admitted), taught.lesson.losses[-1])
+        )
         self._commit(question.round, believed)
 
     def finish(self, extra: dict[str, Any]) -> None:
@@ -225,7 +255,7 @@ class Coordinator:
         tallies = self._archive.tallies.values()
         outcome = {
             "clients": {
-                "asked": len(tallies),
+                "asked": sum(t.asked for t in tallies),
                 **{s: sum(s in t.ever for t in tallies) for s in STATUSES},
             },
             "senders": sum(t.bytes_up > 0 for t in tallies),
@@ -260,7 +290,7 @@ class Coordinator:
             "seconds": self.seconds,
             "carrier": self.carrier.to_json(),
         }
-        self._archive.commit(self._terms.run, server_round, parts, counts)
+        self._archive.commit(self._terms.run, server_round, parts | self._speaker.parts, counts)
 
     def _log(
         self,
@@ -284,9 +314,11 @@ class Coordinator:
         """One line of ``rounds.jsonl``; metrics are of the validation slice."""
         probs = predict(self.student, self._validation.features)
         metrics = evaluate(probs, self._validation.labels, self._geometry, validation=None)
+        refined = {} if self._refined is None else {"refined": self._refined}
         return {
             "round": server_round,
-            "asked": self._terms.num_clients,
+            "asked": len(self.cohort),
+            **refined,
             "answered": answered,
             "loss": round(float(np.float64(loss)), 6),
             "student": {k: round(v, 6) for k, v in metrics.items() if v is not None},
@@ -298,10 +330,9 @@ class Coordinator:
         return {"kind": kind_of(self._config.student)} | dump(self._config.student)
 
     def _shortage(self, answered: int) -> str:
-        reasons = sorted(
-            {t.reason for t in self._archive.tallies.values() if t.status != "answered"}
-        )
+        tallies = [self._archive.tallies[client] for client in self.cohort]
+        reasons = sorted({t.reason for t in tallies if t.status != "answered"})
         return (
-            f"only {answered} of {self._terms.num_clients} clients answered, k_min is "
+            f"only {answered} of {len(self.cohort)} clients answered, k_min is "
             f"{self._terms.k_min} (reasons: {', '.join(reasons)}); see clients.csv"
         )

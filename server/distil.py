@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from common.arrays import Floats
+from common.arrays import Floats, Ints
 from common.component import component
 from common.failures import ConfigError
 from common.labels import LabelGeometry
 from server.aggregators import Targets
 from server.losses import DistillationLoss
+from server.steering import Steering, Step
 
 _ROWS_AT_ONCE = 4096
 
@@ -30,6 +31,10 @@ class Schedule:
         batch_size: largest number of samples per step; an epoch's batches differ by at most 1.
         learning_rate: step size, the same throughout.
         weight_decay: decoupled from the gradient, times the learning rate.
+        holdout: share of the transfer texts that is kept aside; the student of that tenth of
+            the steps whose loss on it is smallest is kept, as KNOT's selection on the loss over
+            a validation part of the transfer set. No label is looked at. Not given: all texts
+            are learned from, and the student of the last step is kept.
 
     Reference: Loshchilov, Hutter. *Decoupled Weight Decay Regularization*, ICLR 2019,
     algorithm 2. https://arxiv.org/abs/1711.05101
@@ -39,6 +44,7 @@ class Schedule:
     batch_size: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
+    holdout: float | None = Field(default=None, gt=0, lt=1)
 
 
 Refine = Callable[[LabelGeometry, int, Tensor, Tensor, Tensor], LabelGeometry]
@@ -52,10 +58,12 @@ class Lesson:
         losses: mean loss over each tenth of the steps, in units of the loss; fewer than ten
             values if there were fewer steps.
         geometry: the geometry after the last step; the given one unless it is learned.
+        kept: the step whose student was kept; the last one unless texts are held out.
     """
 
     losses: list[float]
     geometry: LabelGeometry
+    kept: int
 
 
 def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
@@ -68,6 +76,7 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
     rng: np.random.Generator,
     progress: Callable[[int, int], None] | None = None,
     refine: Refine | None = None,
+    steering: Steering | None = None,
 ) -> Lesson:
     """Train ``student`` in place and leave it in evaluation mode.
 
@@ -86,6 +95,7 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
         refine: after every step, given the geometry, the number of the step from 1, the
             student's q (B, C), its targets p (T, B, C) and their weights (T, B), returns the
             geometry of the next step; None keeps it.
+        steering: sets the weights of every batch; None keeps those of the targets.
 
     Raises:
         ConfigError: the loss cannot serve the geometry, or training diverged.
@@ -101,25 +111,40 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
         fused=True,
     )
     steps, values = schedule.steps, np.zeros(schedule.steps)
-    batches = _batches(len(inputs), schedule.batch_size, rng)
+    learned, held = _held_out(len(inputs), schedule.holdout, rng)
+    best = (
+        None
+        if held is None
+        else _Best(student, steps, inputs[held], probs[:, held], weights[:, held])
+    )
+    batches = _batches(learned, schedule.batch_size, rng)
     student.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
-        for step in range(steps):
-            batch = next(batches)
+        for number in range(1, steps + 1):
+            rows = next(batches)
             optimizer.zero_grad()
-            log_q = student(inputs.index_select(0, batch))
-            p, w = probs.index_select(1, batch), weights.index_select(1, batch)
-            value = weighted_loss(loss, log_q, p, w, geometry)
+            log_q = student(inputs.index_select(0, rows))
+            p, w = probs.index_select(1, rows), weights.index_select(1, rows)
+            each = loss(log_q, p, geometry)  # (T, B)
+            step = Step(number, rows, log_q.detach(), p, w, each.detach(), geometry)
+            if steering is not None:
+                step = replace(step, weights=steering.weigh(step))
+            value = _summed(each, step.weights)
             value.backward()
             optimizer.step()
-            values[step] = _finite(value.item())
+            values[number - 1] = _finite(value.item())
+            if steering is not None:
+                steering.learn(step)
             if refine is not None:
-                geometry = refine(geometry, step + 1, log_q.detach().exp(), p, w)
+                geometry = refine(geometry, number, step.log_q.exp(), p, step.weights)
+            if best is not None:
+                best.see(number, loss, geometry)
             if progress is not None:
-                progress(step + 1, steps)
+                progress(number, steps)
+    kept = steps if best is None else best.restore()
     student.eval()
-    return Lesson(_history(values), geometry)
+    return Lesson(_history(values), geometry, kept)
 
 
 def predict(student: nn.Module, features: Floats) -> Floats:
@@ -150,16 +175,60 @@ def weighted_loss(
         weights: shape (T, B).
         geometry: the C labels.
     """
-    values = loss(log_q, probs, geometry)  # (T, B)
-    return (weights * values).sum() / len(log_q)
+    return _summed(loss(log_q, probs, geometry), weights)
 
 
-def _batches(size: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """Without end: permutations of ``size`` samples, each cut into batches of almost one size."""
-    parts = math.ceil(size / batch_size)
+def _summed(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the batch of the sum over targets; both (T, B)."""
+    return (weights * values).sum() / values.shape[-1]
+
+
+def _batches(learned: Ints, batch_size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Without end: permutations of the samples, each cut into batches of almost one size."""
+    parts = math.ceil(len(learned) / batch_size)
     while True:
-        order = torch.from_numpy(rng.permutation(size))
+        order = torch.from_numpy(learned[rng.permutation(len(learned))])
         yield from order.tensor_split(parts)
+
+
+def _held_out(
+    size: int, share: float | None, rng: np.random.Generator
+) -> tuple[Ints, Tensor | None]:
+    """The rows to learn from, and those kept aside; at least one on each side."""
+    if share is None or size < 2:
+        return np.arange(size), None
+    count = min(max(1, round(share * size)), size - 1)
+    order = rng.permutation(size)
+    return np.sort(order[count:]), torch.from_numpy(np.sort(order[:count]))
+
+
+class _Best:
+    """The student of the smallest loss on the held-out texts, looked at ten times."""
+
+    def __init__(
+        self, student: nn.Module, steps: int, inputs: Tensor, probs: Tensor, weights: Tensor
+    ) -> None:
+        self._student, self._held = student, (inputs, probs, weights)
+        self._looks = {math.ceil(steps * tenth / 10) for tenth in range(1, 11)}
+        self._loss, self._step, self._state = math.inf, 0, dict[str, Tensor]()
+
+    def see(self, step: int, loss: DistillationLoss, geometry: LabelGeometry) -> None:
+        """Look at the student as it is now, without dropout, if the step ends a tenth."""
+        if step not in self._looks:
+            return
+        inputs, probs, weights = self._held
+        self._student.eval()
+        with torch.no_grad():
+            value = weighted_loss(loss, self._student(inputs), probs, weights, geometry).item()
+        self._student.train()
+        if value < self._loss:
+            state = {name: t.clone() for name, t in self._student.state_dict().items()}
+            self._loss, self._step, self._state = value, step, state
+
+    def restore(self) -> int:
+        """Put the best student back; return the number of its step."""
+        self._student.load_state_dict(self._state)
+        return self._step
 
 
 def _checked(targets: Targets) -> Targets:

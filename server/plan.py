@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from common.arrays import Floats
+from common.blanks import blanks
 from common.configure import load
 from common.encoders import Encoder
 from common.files import read_json, read_lines, write_json
 from common.places import cache_dir
+from common.predictions import UNKNOWN
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.archive import Archive
 from server.config import ServerConfig
 from server.coordinator import Coordinator, Progress, Validation
+from server.pretraining import Classroom
+from server.reading import Reader
+
+LABELS = "labels.jsonl"
+"""In the run folder: the transfer texts whose labels the server knows, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,32 @@ def open_coordinator(folder: Path, progress: Progress) -> tuple[Coordinator, Ter
     coordinator = Coordinator(
         config,
         terms,
-        reader.read(transfer.texts, shelf),
+        open_classroom(folder, config, terms, reader.read(transfer.texts, shelf), reader),
         validation,
         Archive(folder, range(terms.num_clients)),
         plan.seed,
         progress,
     )
     return coordinator, terms
+
+
+def open_classroom(
+    folder: Path, config: ServerConfig, terms: Terms, features: Floats, reader: Reader
+) -> Classroom:
+    """What a student of a provisioned run folder may learn from, beside opinions.
+
+    Args:
+        folder: the run folder.
+        config: the server's half; the content-free texts are read only if it needs them.
+        terms: of the run.
+        features: shape (N, D), of the transfer texts, as the student reads them.
+        reader: how the student reads texts.
+    """
+    labels, quiet = None, None
+    if (path := folder / LABELS).exists():
+        labels = np.full(len(features), UNKNOWN, dtype=np.int64)
+        for line in read_lines(path):
+            labels[line["row"]] = line["label"]
+    if config.pretraining is not None and "bias" in terms.disclosed:
+        quiet = reader.read(blanks(terms.blanks), cache_dir() / "features")
+    return Classroom(features, labels, quiet)

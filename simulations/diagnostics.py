@@ -46,6 +46,8 @@ def diagnose(
     """
     geometry = open_geometry(folder)
     clients, weights = open_weights(folder)
+    theirs = clients < terms.num_clients  # a teacher of the server's own released nothing
+    clients, weights = clients[theirs], weights[theirs]
     transfer = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256)
     inputs = open_reader(folder).read(transfer.texts, cache_dir() / "features")
     teachers = np.stack([_released(folder, terms, int(client)) for client in clients])

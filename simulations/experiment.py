@@ -15,6 +15,7 @@ from common.component import component
 from common.configure import dump, load, unknown
 from common.failures import ConfigError
 from server.config import ServerConfig
+from server.weightings import Weighting
 from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
@@ -35,6 +36,8 @@ class DataConfig:
         transfer_fraction: share of all rows whose texts, unlabelled, are public.
         test_fraction: share of all rows that only the observer sees, after the last round;
             no effect where the data set has a published test part.
+        labelled_transfer: number of transfer texts whose labels are public, drawn by seed; the
+            server may learn from them and weigh clients by them. Not given: none.
         validation_size: number of labelled rows the server owns, for reporting only.
         corruptions: what is wrong with the private data of some clients, one after the other.
     """
@@ -44,6 +47,7 @@ class DataConfig:
     partition: Partition = Field(default_factory=Natural)
     transfer_fraction: float = Field(default=0.25, gt=0, lt=1)
     test_fraction: float = Field(default=0.2, gt=0, lt=1)
+    labelled_transfer: int | None = Field(default=None, ge=1)
     validation_size: int = Field(default=200, ge=1)
     corruptions: tuple[Corruption, ...] = ()
 
@@ -54,9 +58,12 @@ class WireConfig:
 
     Attributes:
         bits: width of a code; 1 sends the argmax only.
+        bits_down: the same of what the server says back (``server.feedback``); not given:
+            ``bits``.
     """
 
     bits: Literal[1, 2, 4, 8, 16] = 8
+    bits_down: Literal[1, 2, 4, 8, 16] | None = None
 
 
 @component
@@ -93,10 +100,26 @@ class Experiment:
                 f"write k_min = {self.data.num_clients} or less"
             )
         self._check_corrupted_clients()
-        if missing := self.server.weighting.needs - {"bias", *self.disclose}:
+        self._check_feedback()
+        check_disclosed(self, self.server.weighting)
+        if (key := self.server.needs_labels) and self.data.labelled_transfer is None:
             raise ConfigError(
-                f"server.weighting needs {sorted(missing)} of every client; "
-                f"write disclose = {sorted({*self.disclose, *missing})}"
+                f"{key} needs known labels of some transfer texts; write for example "
+                "data.labelled_transfer = 200"
+            )
+
+    def _check_feedback(self) -> None:
+        says, learns = self.server.feedback is not None, self.clients.refinement is not None
+        if says and not learns:
+            raise ConfigError(
+                "server.feedback says something back, and no client makes anything of it; write "
+                "clients.refinement = 'digest_revisit'"
+            )
+        if not says and (learns or self.wire.bits_down is not None):
+            key = "clients.refinement" if learns else "wire.bits_down"
+            raise ConfigError(
+                f"{key} is about what the server says back, and it says nothing; write "
+                "server.feedback = 'consensus'"
             )
 
     def _check_corrupted_clients(self) -> None:
@@ -114,16 +137,42 @@ class Experiment:
         return bias + self.disclose
 
     @property
+    def bits_down(self) -> int | None:
+        """Width of a code of what the server says back; None if it says nothing."""
+        return None if self.server.feedback is None else self.wire.bits_down or self.wire.bits
+
+    @property
     def run_id(self) -> str:
         """32 hex digits; the same for experiments in which the same bytes cross."""
         table = {key: value for key, value in dump(self).items() if key != "bounds"}
         del table["server"]["timeouts"]
         if table["clients"]["availability"] == {"kind": "always"}:
             del table["clients"]["availability"]
+        if table["server"]["cohort"] == {"kind": "everyone"}:
+            del table["server"]["cohort"]
         if not self.data.corruptions:  # what changes nothing changes no run id
             del table["data"]["corruptions"]
         text = json.dumps(table, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def check_disclosed(experiment: Experiment, weighting: Weighting) -> None:
+    """Refuse a weighting that needs what clients do not disclose, or labels nobody has.
+
+    Raises:
+        ConfigError: what to write.
+    """
+    told = {"bias", "labels", *experiment.disclose}
+    if missing := weighting.needs - told:
+        raise ConfigError(
+            f"server.weighting needs {sorted(missing)} of every client; "
+            f"write disclose = {sorted({*experiment.disclose, *missing})}"
+        )
+    if "labels" in weighting.needs and experiment.data.labelled_transfer is None:
+        raise ConfigError(
+            "server.weighting needs known labels of some transfer texts; write for example "
+            "data.labelled_transfer = 200"
+        )
 
 
 def shipped() -> list[str]:

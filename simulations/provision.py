@@ -16,13 +16,14 @@ from common.arrays import Ints
 from common.blanks import blanks, blanks_sha256
 from common.configure import dump, kind_of, load
 from common.encoders import Encoder, encode_cached, resolve
+from common.failures import ConfigError
 from common.files import read_json, read_lines, write_json, write_lines
 from common.places import cache_dir
 from common.seeds import derive, stream
 from common.sites import forget, register
 from common.terms import Terms
 from common.transfer import TransferSet
-from server.plan import ServerPlan
+from server.plan import LABELS, ServerPlan
 from simulations.corruptions import Shard
 from simulations.datasets import Corpus
 from simulations.events import Progress
@@ -72,6 +73,8 @@ def _fill(experiment: Experiment, folder: Path) -> None:
     held = parts.to_json(kind_of(dataset), dataset.provenance(), corpus_sha256(corpus))
     write_json(folder / "split.json", held, mode=0o600)
     write_lines(folder / "validation.jsonl", _labelled(corpus, parts.validation))
+    if experiment.data.labelled_transfer is not None:
+        write_lines(folder / LABELS, _public_labels(experiment, corpus, parts))
     for client, shard in enumerate(shards(experiment, corpus, parts)):
         config = dump(experiment.clients.own(client, encoder))
         _stock(experiment.seed, folder, client, shard, config)
@@ -113,6 +116,7 @@ def _terms(
         bits=experiment.wire.bits,
         disclosed=experiment.disclosed,
         encoder={"kind": kind_of(encoder)} | dump(encoder),
+        bits_down=experiment.bits_down,
     )
 
 
@@ -147,6 +151,19 @@ def _warm(folder: Path, progress: Progress) -> None:
 
         encode_cached(encoder, texts, shelf, step)
         before += len(texts)
+
+
+def _public_labels(experiment: Experiment, corpus: Corpus, parts: Split) -> list[dict[str, object]]:
+    """Which transfer texts have public labels, by their place in the transfer set."""
+    wanted, there = experiment.data.labelled_transfer or 0, len(parts.transfer)
+    if wanted > there:
+        raise ConfigError(
+            f"data.labelled_transfer is {wanted} but there are only {there} transfer texts; "
+            f"write data.labelled_transfer = {there} or less"
+        )
+    places = stream(experiment.seed, "public labels").choice(there, wanted, replace=False)
+    rows = sorted(map(int, places))
+    return [{"row": row, "label": int(corpus.labels[parts.transfer[row]])} for row in rows]
 
 
 def _labelled(corpus: Corpus, rows: Ints) -> list[dict[str, object]]:

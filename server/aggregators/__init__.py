@@ -28,9 +28,11 @@ class Aggregator(ABC):
     Attributes:
         repeats_agreement: whether teachers who all say the same are repeated as they are;
             what reshapes the consensus says no.
+        keeps_opinions: whether the targets are the opinions, in their order.
     """
 
     repeats_agreement: ClassVar[bool] = True
+    keeps_opinions: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

@@ -1,6 +1,6 @@
 """No consensus: the student answers to every teacher."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -24,6 +24,8 @@ class KeepAll(Aggregator):
     Reference: Bhardwaj, Vaidya, Poria. *KNOT*, COLING 2022, released code.
     https://arxiv.org/abs/2110.02432
     """
+
+    keeps_opinions: ClassVar[bool] = True
 
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

@@ -1,19 +1,16 @@
 """Weightings: whom to believe, sample by sample."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from common.arrays import Floats
 from common.predictions import Ensemble
+from common.state import NOTHING, State
+from server.steering import Course, Steering
 
-State: TypeAlias = dict[str, NDArray[Any]]
-"""What a weighting remembers between rounds; named arrays, so that it can be checkpointed."""
-
-NOTHING: State = {}
-"""The state of a weighting that remembers nothing; never written to."""
+__all__ = ["NOTHING", "State", "Weighting", "normalised"]
 
 
 class Weighting(ABC):
@@ -23,11 +20,16 @@ class Weighting(ABC):
     around, so a run resumes from its checkpoint.
 
     Attributes:
-        needs: what must cross the wire beside the predictions, of ``bias`` (the teacher's mean
-            prediction on content-free texts) and ``num_examples`` (the size of its shard).
+        needs: what there must be beside the predictions. Of what crosses the wire: ``bias``
+            (the teacher's mean prediction on content-free texts), ``num_examples`` (the size of
+            its shard) and ``familiarity`` (how near each text is to the shard). Of what the
+            server has: ``labels``, known labels of some transfer texts.
+        steers: whether it sets weights while the student learns; then every opinion must be a
+            target of its own.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    steers: ClassVar[bool] = False
 
     def start(self, num_clients: int) -> State:
         """The state before the first round of a federation of ``num_clients``."""
@@ -41,6 +43,16 @@ class Weighting(ABC):
         K counts those who answered, who may be fewer than the federation: index anything in
         ``state`` that is per client by ``ensemble.clients``.
         """
+
+    def steer(self, course: Course, state: State) -> Steering | None:
+        """The steering of one round; None unless it ``steers``.
+
+        Args:
+            course: what the student is about to go through, weighed by :meth:`weigh`.
+            state: of the rounds before; not written to, the steering has the next one.
+        """
+        del course, state
+        return None
 
 
 def normalised(weights: Floats) -> Floats:

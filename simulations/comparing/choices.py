@@ -14,7 +14,7 @@ from server.losses.kl import Kl
 from server.losses.symmetric_kl import SymmetricKl
 from server.weightings import Weighting
 from server.weightings.uniform import Uniform
-from simulations.experiment import Experiment
+from simulations.experiment import Experiment, check_disclosed
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def choose(asked: Asked, experiment: Experiment) -> Choices:
     server = experiment.server
 
     def weighs(weighting: Weighting) -> None:
-        _check_disclosed(experiment, weighting)
+        check_disclosed(experiment, weighting)
 
     notes: list[str] = []
     losses = [server.loss, Kl(), SymmetricKl()]
@@ -117,7 +117,7 @@ def _read(
         if item == "all":
             made += _all(family, where, check, notes)
             continue
-        part = load(family, _table(item, where), where)
+        part = load(family, read_item(item, where), where)
         check(part)
         made.append(part)
     if not made:
@@ -138,8 +138,12 @@ def _all(family: type[T], where: str, check: Callable[[T], None], notes: list[st
     return made
 
 
-def _table(item: str, where: str) -> Any:
-    """A kind as it stands; anything with braces is read as TOML."""
+def read_item(item: str, where: str) -> Any:
+    """A kind as it stands; anything with braces is read as TOML.
+
+    Raises:
+        ConfigError: it is none; ``where`` is named.
+    """
     if not item.startswith("{"):
         return item.strip("\"'")
     try:
@@ -152,14 +156,6 @@ def _table(item: str, where: str) -> Any:
 
 def _fits(part: object) -> None:
     del part
-
-
-def _check_disclosed(experiment: Experiment, weighting: Weighting) -> None:
-    if missing := weighting.needs - {"bias", *experiment.disclose}:
-        raise ConfigError(
-            f"server.weighting needs {sorted(missing)} of every client; "
-            f"write disclose = {sorted({*experiment.disclose, *missing})}"
-        )
 
 
 _KEYS: dict[type, str] = {

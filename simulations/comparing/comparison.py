@@ -5,18 +5,14 @@ released. The arm that does what the base run did must give the same student, bi
 or nothing is reported.
 """
 
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from common.configure import dump, kind_of, load
-from common.failures import CheckFailed, ConfigError, FolderError
+from common.failures import CheckFailed, ConfigError
 from common.files import full_disk_is_a_failure, write_json, write_text
 from common.seeds import stream
 from simulations.comparing.arms import Arm
@@ -27,10 +23,11 @@ from simulations.comparing.notebook import Notebook, claimed
 from simulations.comparing.replay import Replay, open_replay
 from simulations.comparing.report import write_compare_report
 from simulations.comparing.standings import standings
-from simulations.events import Progress, silent
+from simulations.events import Progress
 from simulations.experiment import Experiment
+from simulations.finished import finished_run, one_thread, seeded
 from simulations.folder import summary_of
-from simulations.runner import Backend, execute
+from simulations.runner import Backend
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def compare(call: Call, out: Path | None, progress: Progress) -> Path:
     own = Arm(server.loss, server.weighting, server.aggregator, server.geometry)
     entries, left_out = line_up(choices, own, labels)
     folder = (out or _default(call.name)).absolute()
-    with claimed(folder), full_disk_is_a_failure(), _one_thread():
+    with claimed(folder), full_disk_is_a_failure(), one_thread():
         notebook = Notebook(folder, base)
         _run(call, base, entries, notebook, progress)
         told = [*choices.notes, *left_out, *notes]
@@ -124,8 +121,9 @@ def _run(
     total, done = len(call.seeds) * len(served), 0
     progress("compare", done, total)
     for seed in call.seeds:
-        experiment = _seeded(base, seed)
-        home = _base_run(call, experiment, notebook.folder / "seeds" / str(seed))
+        experiment = seeded(base, seed)
+        home = notebook.folder / "seeds" / str(seed)
+        home = finished_run(experiment, call.name, home, call.backend)
         replay: Replay | None = None
         for arm in served:
             key = arm.key(experiment.run_id, seed)
@@ -148,19 +146,6 @@ def arm_row(replay: Replay, arm: Arm) -> dict[str, Any]:
     return {"arm": arm.settings, **found, "seconds": round(time.monotonic() - started, 3)}
 
 
-def _base_run(call: Call, experiment: Experiment, home: Path) -> Path:
-    """The finished run of one seed; one that was interrupted is run anew."""
-    try:
-        if summary_of(home)["status"] == "complete":
-            return home
-    except FolderError:
-        pass
-    shutil.rmtree(home, ignore_errors=True)
-    return execute(
-        experiment, call.name, out=home, backend=call.backend, address=None, progress=silent
-    )
-
-
 def _check(home: Path, seed: int, row: dict[str, Any]) -> None:
     """The same code on the same predictions gives the same student, or something is wrong."""
     if row.get("student") != summary_of(home)["hashes"]["student"]:
@@ -173,7 +158,7 @@ def _check(home: Path, seed: int, row: dict[str, Any]) -> None:
 def _rows(
     base: Experiment, call: Call, entries: list[Entry], notebook: Notebook
 ) -> dict[tuple[Arm, int], dict[str, Any]]:
-    runs = {seed: _seeded(base, seed).run_id for seed in call.seeds}
+    runs = {seed: seeded(base, seed).run_id for seed in call.seeds}
     served = [entry.arm for entry in entries if entry.refused is None]
     return {(arm, seed): notebook[arm.key(runs[seed], seed)] for arm in served for seed in runs}
 
@@ -191,10 +176,6 @@ def _write(folder: Path, made: dict[str, Any]) -> None:
     write_json(folder / "compare.json", made)
 
 
-def _seeded(base: Experiment, seed: int) -> Experiment:
-    return load(Experiment, dump(base) | {"seed": seed})
-
-
 def _is_own(arm: Arm, base: Experiment) -> bool:
     server = base.server
     return arm == Arm(server.loss, server.weighting, server.aggregator, server.geometry).bare()
@@ -202,14 +183,3 @@ def _is_own(arm: Arm, base: Experiment) -> bool:
 
 def _default(name: str) -> Path:
     return Path("runs") / f"compare-{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The number of threads changes the bits; it is the caller's process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -23,14 +23,19 @@ _ARMS, _ASKED = "arms.jsonl", "experiment.toml"
 class Notebook:
     """Finished arms by key. A line is written whole or dropped, so any interruption is safe."""
 
-    def __init__(self, folder: Path, experiment: Experiment) -> None:
+    def __init__(self, folder: Path, experiment: Experiment, rows: str = _ARMS) -> None:
         """Open a new or empty folder, or one that was begun with the same experiment.
+
+        Args:
+            folder: what to open.
+            experiment: whose predictions are compared on; its seed does not matter.
+            rows: the file of the lines; a folder with another one holds something else.
 
         Raises:
             FolderError: it holds something else, cannot be written, or was begun with another
                 experiment; the first difference is named.
         """
-        self.folder, self._path = folder, folder / _ARMS
+        self.folder, self._path = folder, folder / rows
         _make(folder)
         asked = {key: value for key, value in dump(experiment).items() if key != "seed"}
         if self._path.exists():

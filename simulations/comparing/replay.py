@@ -1,7 +1,7 @@
 """One finished run, learned from again: its released predictions, and an exam for every arm."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,23 @@ from torch import nn
 from common.arrays import Floats
 from common.failures import FolderError
 from common.labels import LabelGeometry
-from common.metrics import at_temperature, evaluate
 from common.places import cache_dir
 from common.predictions import Ensemble
 from common.reasons import Refused
 from common.records import decode
-from common.seeds import derive, stream
+from common.seeds import derive
+from common.state import State
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.admission import predictions
-from server.aggregators import Aggregator, Targets
+from server.aggregators import Aggregator
 from server.archive import open_reader
-from server.distil import distil, predict
+from server.distil import predict
+from server.geometries.given import Given
+from server.plan import open_classroom
+from server.pretraining import Classroom
 from server.students import fingerprint
+from server.teaching import Aim, Method
 from server.weightings import Weighting
 from simulations.comparing.arms import Arm
 from simulations.events import silent
@@ -44,16 +48,15 @@ class Replay:
     Attributes:
         experiment: of the run.
         ensemble: what the clients released.
-        features: shape (N, D), of the transfer set, as the student reads it.
+        room: the shared texts as the student reads them, and what else is public about them.
         exam: the test rows.
     """
 
     experiment: Experiment
     ensemble: Ensemble
-    features: Floats
+    room: Classroom
     exam: Examination
-    _weights: dict[Weighting, Floats] = field(default_factory=dict)
-    _targets: dict[tuple[Any, ...], Targets] = field(default_factory=dict)
+    _aims: dict[tuple[Any, ...], Aim] = field(default_factory=dict)
 
     def learn(self, arm: Arm) -> nn.Module:
         """The student of one arm: what the run's own server would have trained.
@@ -61,22 +64,23 @@ class Replay:
         Raises:
             ConfigError: the arm cannot serve these labels, or training diverged.
         """
-        server = derive(self.experiment.seed, "server")
         cost = arm.cost(self.exam.geometry)
-        student = self.experiment.server.student.build(
-            self.features.shape[1], len(cost), stream(server, "student")
-        )
-        distil(
-            student,
-            self.features,
-            self._aimed(arm, cost),
-            arm.loss,
-            cost,
-            self.experiment.server.schedule,
-            stream(server, "distil", 1),
-            refine=None if arm.geometry is None else arm.geometry.refine,
-        )
+        method = self._method(arm, cost)
+        student, state = method.student(len(cost)), method.start()
+        method.teach(student, self._aimed(arm, method, cost, state), cost, state, 1)
         return student
+
+    def _method(self, arm: Arm, cost: LabelGeometry) -> Method:
+        experiment = self.experiment
+        config = replace(
+            experiment.server,
+            loss=arm.loss,
+            weighting=arm.weighting,
+            aggregator=arm.aggregator,
+            geometry=Given() if arm.geometry is None else arm.geometry,
+        )
+        seed, clients = derive(experiment.seed, "server"), experiment.data.num_clients
+        return Method(config, self.room, cost, clients, seed)
 
     def grade(self, student: nn.Module) -> dict[str, Any]:
         """Metrics on the test rows, raw and at both fitted temperatures; and the student's hash."""
@@ -89,23 +93,14 @@ class Replay:
 
     def _at(self, probs: Floats, temperature: float | None) -> Metrics:
         assert temperature is not None, "the public slice fits one for every arm"
-        exam, warmed = self.exam, at_temperature(probs, temperature)
-        found = evaluate(warmed, exam.labels, exam.geometry, validation=None, gold=exam.gold)
-        return {key: value for key, value in found.items() if value is not None}
+        return dict(self.exam.warmed(probs, temperature))
 
-    def _aimed(self, arm: Arm, cost: LabelGeometry) -> Targets:
+    def _aimed(self, arm: Arm, method: Method, cost: LabelGeometry, state: State) -> Aim:
         key: tuple[Aggregator, Weighting, Any, Any]
         key = (arm.aggregator, arm.weighting, arm.geometry, arm.over)
-        if key not in self._targets:
-            weights = self._believed(arm.weighting)
-            self._targets[key] = arm.aggregator.combine(self.ensemble.probs, weights, cost)
-        return self._targets[key]
-
-    def _believed(self, weighting: Weighting) -> Floats:
-        if weighting not in self._weights:
-            fresh = weighting.start(self.experiment.data.num_clients)
-            self._weights[weighting] = weighting.weigh(self.ensemble, fresh)
-        return self._weights[weighting]
+        if key not in self._aims:
+            self._aims[key] = method.aim(self.ensemble, cost, state)
+        return self._aims[key]
 
 
 def open_replay(folder: Path, experiment: Experiment) -> Replay:
@@ -117,10 +112,12 @@ def open_replay(folder: Path, experiment: Experiment) -> Replay:
     terms = Terms.read(folder / "terms.json")
     corpus, parts = divide(experiment)
     texts = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256).texts
+    reader = open_reader(folder)
+    features = reader.read(texts, cache_dir() / "features")
     return Replay(
         experiment,
         _released(folder, terms),
-        open_reader(folder).read(texts, cache_dir() / "features"),
+        open_classroom(folder, experiment.server, terms, features, reader),
         open_examination(folder, terms, corpus, parts, silent),
     )
 

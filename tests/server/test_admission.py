@@ -125,7 +125,8 @@ def aggregate(admission):
     weights = Knot().weigh(ensemble, {})
     targets = Mean().combine(ensemble.probs, weights, LabelGeometry.discrete(list("abcd")[:C]))
     arrays = (*vars(ensemble).values(), weights, targets.probs, targets.weights)
-    return [(array.dtype, array.shape, array.tobytes()) for array in arrays]
+    there = [array for array in arrays if array is not None]
+    return [(array.dtype, array.shape, array.tobytes()) for array in there]
 
 
 def admitted(*messages):

@@ -1,0 +1,201 @@
+"""One round of the student: whom to believe, what to aim at, and the lesson itself.
+
+Whoever trains a student from predictions, the server of a run or a comparison of many methods
+on the predictions of one, goes through here, so that both get the same bits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.arrays import Floats, Ints
+from common.labels import LabelGeometry
+from common.predictions import Ensemble
+from common.seeds import stream
+from common.state import State
+from server.aggregators import Targets
+from server.config import ServerConfig
+from server.distil import Lesson, distil
+from server.pretraining import Classroom, joined, learn_labels
+from server.steering import LABEL, Chain, Course, Steering
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What the student is to learn from in one round.
+
+    Attributes:
+        teachers: shape (K,), whose opinions were weighed, ascending.
+        weights: shape (K, N), how much each was believed, float64.
+        targets: T of them for each of the N texts, known labels not among them.
+    """
+
+    teachers: Ints
+    weights: Floats
+    targets: Targets
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What came of a round.
+
+    Attributes:
+        lesson: of the distillation.
+        state: what the weighting remembers now.
+    """
+
+    lesson: Lesson
+    state: State
+
+
+class Method:
+    """The server's way to learn, with what it knows before any client is heard."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        room: Classroom,
+        cost: LabelGeometry,
+        num_clients: int,
+        seed: int,
+    ) -> None:
+        """Train the server's own teacher, if there is one.
+
+        Args:
+            config: the server's half of an experiment.
+            room: what the student may learn from, beside opinions.
+            cost: the ground cost of the first step.
+            num_clients: size of the federation.
+            seed: the server's own seed.
+        """
+        self._config, self._room, self._seed = config, room, seed
+        self._num_clients = num_clients
+        self._own = self._pretrained(cost)
+
+    def student(self, num_labels: int) -> nn.Module:
+        """A student before its first round."""
+        if self._own is not None and self._config.pretraining and self._config.pretraining.start:
+            return self._copy(self._own, num_labels)
+        return self._built(num_labels)
+
+    def start(self) -> State:
+        """What the weighting remembers before the first round."""
+        return self._config.weighting.start(self._num_clients + self._has_own_teacher)
+
+    def aim(self, ensemble: Ensemble, cost: LabelGeometry, state: State) -> Aim:
+        """Weigh the opinions, the server's own among them, and form the targets."""
+        ensemble = replace(ensemble, labels=self._room.labels)
+        if self._own is not None and self._has_own_teacher:
+            ensemble = joined(ensemble, self._own, self._room, self._num_clients)
+        weights = self._config.weighting.weigh(ensemble, state)  # (K, N)
+        targets = self._config.aggregator.combine(ensemble.probs, weights, cost)  # (T, N, C)
+        return Aim(ensemble.clients, weights, targets)
+
+    def teach(
+        self,
+        student: nn.Module,
+        aim: Aim,
+        cost: LabelGeometry,
+        state: State,
+        server_round: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Taught:
+        """Train ``student`` in place.
+
+        Raises:
+            ConfigError: the loss cannot serve the cost, or training diverged.
+        """
+        config, room = self._config, self._room
+        targets, teachers = self._with_labels(aim, len(cost))
+        steering = self._steering(student, targets, teachers, cost, state, server_round)
+        lesson = distil(
+            student,
+            room.features,
+            targets,
+            config.loss,
+            cost,
+            config.schedule,
+            stream(self._seed, "distil", server_round),
+            progress,
+            config.geometry.refine,
+            steering,
+        )
+        if config.fine_tuning is not None:
+            rng = stream(self._seed, "fine_tuning", server_round)
+            learn_labels(student, room, cost, config.fine_tuning, rng)
+        remembered = state if steering is None else steering.state() or state
+        return Taught(lesson, remembered)
+
+    @property
+    def _has_own_teacher(self) -> bool:
+        return self._config.pretraining is not None and self._config.pretraining.teacher
+
+    def _pretrained(self, cost: LabelGeometry) -> nn.Module | None:
+        if self._config.pretraining is None:
+            return None
+        model, rng = self._built(len(cost)), stream(self._seed, "pretraining")
+        learn_labels(model, self._room, cost, self._config.pretraining.schedule, rng)
+        return model
+
+    def _built(self, num_labels: int) -> nn.Module:
+        width = self._room.features.shape[1]
+        return self._config.student.build(width, num_labels, stream(self._seed, "student"))
+
+    def _copy(self, model: nn.Module, num_labels: int) -> nn.Module:
+        made = self._built(num_labels)
+        made.load_state_dict(model.state_dict())
+        return made
+
+    def _with_labels(self, aim: Aim, num_labels: int) -> tuple[Targets, tuple[int, ...]]:
+        """The targets and whose they are; the known labels are one more, the last."""
+        targets, count = aim.targets, len(aim.targets.probs)
+        teachers = tuple(map(int, aim.teachers)) if count == len(aim.teachers) else (0,) * count
+        share, rows, labels = self._config.label_weight, self._room.known, self._room.labels
+        if share is None or labels is None:
+            return targets, teachers
+        probs = np.full((1, *targets.probs.shape[1:]), 1 / num_labels, dtype=np.float32)
+        probs[0, rows] = np.eye(num_labels, dtype=np.float32)[labels[rows]]
+        weights = np.zeros((1, targets.weights.shape[1]), dtype=np.float32)
+        weights[0, rows] = share
+        both = (
+            np.concatenate([targets.probs, probs]),
+            np.concatenate([targets.weights * (1 - weights), weights]),
+        )
+        return Targets(*both), (*teachers, LABEL)
+
+    def _steering(
+        self,
+        student: nn.Module,
+        targets: Targets,
+        teachers: tuple[int, ...],
+        cost: LabelGeometry,
+        state: State,
+        server_round: int,
+    ) -> Steering | None:
+        config, room = self._config, self._room
+        if not config.weighting.steers and config.reweighting is None:
+            return None
+        rows, labels = room.known, room.labels
+        known = np.empty(0, np.int64) if labels is None else labels[rows]
+        course = Course(
+            student,
+            torch.from_numpy(np.ascontiguousarray(room.features, dtype=np.float32)),
+            torch.from_numpy(targets.probs),
+            torch.from_numpy(targets.weights),
+            teachers,
+            torch.from_numpy(rows),
+            torch.from_numpy(known),
+            config.loss,
+            cost,
+            config.schedule.learning_rate,
+            stream(self._seed, "steering", server_round),
+        )
+        links = (
+            config.weighting.steer(course, state),
+            None if config.reweighting is None else config.reweighting.steer(course),
+        )
+        found = tuple(link for link in links if link is not None)
+        return found[0] if len(found) == 1 else Chain(found)

@@ -1,0 +1,75 @@
+"""Transfer texts whose labels are public: who gets them, and who may ask for them."""
+
+import numpy as np
+import pytest
+
+from common.failures import ConfigError
+from common.files import read_lines
+from server.archive import open_weights
+from server.plan import LABELS
+from simulations.events import silent
+from simulations.loop import federate
+from simulations.provision import divide
+from tests.worlds import hashes, outcome, stocked, tiny_with
+
+SHORT = "{ steps = 20, batch_size = 16 }"
+
+
+def test_labels_are_those_of_the_corpus_and_only_as_many_as_asked_for(tmp_path):
+    experiment = tiny_with("data.labelled_transfer = 9")
+    folder = stocked(experiment, tmp_path / "run")
+    corpus, parts = divide(experiment)
+    lines = read_lines(folder / LABELS)
+    rows = [line["row"] for line in lines]
+    assert len(rows) == 9
+    assert rows == sorted(set(rows))
+    assert [line["label"] for line in lines] == corpus.labels[parts.transfer[rows]].tolist()
+    texts = [row["text"] for row in read_lines(folder / "transfer.jsonl")]
+    assert [texts[row] for row in rows] == [corpus.texts[r] for r in parts.transfer[rows]]
+
+
+def test_nobody_has_labels_unless_asked_for(tmp_path):
+    folder = stocked(tiny_with(), tmp_path / "run")
+    assert not (folder / LABELS).exists()
+
+
+def test_more_labels_than_texts_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"labelled_transfer is 100000 .* or less"):
+        stocked(tiny_with("data.labelled_transfer = 100000"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "server.label_weight = 0.3",
+        "server.pretraining.start = true",
+        f"server.fine_tuning = {SHORT}",
+    ],
+)
+def test_what_needs_labels_says_how_to_have_some(key):
+    with pytest.raises(ConfigError, match=r"data\.labelled_transfer = 200"):
+        tiny_with(key)
+
+
+def test_a_key_that_is_not_given_changes_no_run_id():
+    plain = tiny_with()
+    assert tiny_with("server.reweighting = 'none'").run_id == plain.run_id
+    assert tiny_with("data.labelled_transfer = 5").run_id != plain.run_id
+
+
+def test_a_run_with_a_teacher_of_the_servers_own(tmp_path):
+    """It is weighed as the last one, resumes to the same bits, and is no client."""
+    words = (
+        "data.labelled_transfer = 20",
+        f"server.pretraining.schedule = {SHORT}",
+        "server.label_weight = 0.2",
+        "server.schedule.holdout = 0.2",
+    )
+    folders = [stocked(tiny_with(*words), tmp_path / name) for name in ("one", "two")]
+    for folder in folders:
+        federate(folder, silent)
+    assert hashes(folders[0]) == hashes(folders[1])
+    clients, weights = open_weights(folders[0])
+    assert clients.tolist() == [0, 1, 2, 3, 4]
+    assert np.allclose(weights.sum(axis=0), 1)
+    assert outcome(folders[0])["clients"]["asked"] == 4
