@@ -1,0 +1,84 @@
+"""Mechanisms: what a client does so that its answers tell little about any one example."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from clients.teachers import FittedTeacher, Inputs, Teacher
+from common.arrays import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """What a teacher is trained on, and what everybody knows.
+
+    Attributes:
+        inputs: the M private examples, as the recipe reads them.
+        labels: shape (M,).
+        num_labels: C.
+        shared: the N public transfer texts, as the recipe reads them; free to look at.
+    """
+
+    inputs: Inputs
+    labels: Ints
+    num_labels: int
+    shared: Inputs
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What one training costs, for the ledger.
+
+    Attributes:
+        noise_multiplier: z, the noise's standard deviation in units of the sensitivity.
+        sampling: the probability with which an example is part of a step; 1 for all of them.
+        steps: how many noised sums there were.
+        private: whether the noise came from the operating system.
+    """
+
+    noise_multiplier: float
+    sampling: float
+    steps: int
+    private: bool
+
+
+class Mechanism(ABC):
+    """Wraps the training of a recipe, or what it answers.
+
+    Attributes:
+        unit: what the guarantee is about: ``example``, one example of one client, added or
+            removed; ``none`` if there is no guarantee worth its name.
+    """
+
+    unit: ClassVar[Literal["example", "none"]] = "none"
+
+    def check(self, recipe: Teacher) -> None:
+        """Say before a run whether this recipe can be trained so.
+
+        Raises:
+            ConfigError: it cannot; says which can.
+        """
+        del recipe
+
+    @abstractmethod
+    def fit(
+        self, recipe: Teacher, shard: Shard, rng: np.random.Generator
+    ) -> tuple[FittedTeacher, Spending | None]:
+        """Train, and say what it cost.
+
+        Args:
+            recipe: what is trained.
+            shard: on what.
+            rng: source of all randomness that need not be secret.
+        """
+
+    def release(self, probs: Floats) -> Floats:
+        """What is said instead of these predictions (N, C); their own by default."""
+        return probs
+
+    def epsilon(self, spent: list[Spending]) -> float:
+        """The epsilon of all trainings of one client together; infinity without a guarantee."""
+        del spent
+        return float("inf")

@@ -1,0 +1,59 @@
+"""Noise that nobody can subtract: drawn from the operating system's randomness."""
+
+import os
+from typing import Protocol
+
+import numpy as np
+from scipy.special import ndtri
+
+from common.arrays import Floats
+
+_BITS = 52  # one less than a double has, so that the largest is still below 1
+
+
+class Noise(Protocol):
+    """A source of standard normal numbers.
+
+    Attributes:
+        private: whether nobody else can draw the same numbers.
+    """
+
+    @property
+    def private(self) -> bool:
+        """Whether what is noised with it may be called private."""
+
+    def normal(self, *shape: int) -> Floats:
+        """Independent standard normal numbers, float64."""
+
+
+class SystemNoise:
+    """From ``os.urandom``, by the inverse of the normal distribution function.
+
+    Uniform numbers are odd multiples of 2^-53, so the largest normal is 8.2 in size; what lies
+    beyond has a probability below 10^-15 a draw, which no delta in use notices. Like any
+    Gaussian noise in floating point it is not the mathematical one to the last bit (Mironov,
+    *On Significance of the Least Significant Bits for Differential Privacy*, CCS 2012); no
+    noised number is released here, only what a whole training and a grid make of it.
+    """
+
+    private = True
+
+    def normal(self, *shape: int) -> Floats:
+        """Independent standard normal numbers, float64."""
+        count = int(np.prod(shape))
+        words = np.frombuffer(os.urandom(8 * count), dtype="<u8") >> np.uint64(64 - _BITS)
+        made: Floats = ndtri((words.astype(np.float64) + 0.5) * 2.0**-_BITS).reshape(shape)
+        return made
+
+
+class SeededNoise:
+    """Repeatable, for tests: who knows the seed can subtract it, so it protects nothing."""
+
+    private = False
+
+    def __init__(self, seed: int, *path: int) -> None:
+        self._rng = np.random.default_rng([seed, *path])
+
+    def normal(self, *shape: int) -> Floats:
+        """Independent standard normal numbers, float64."""
+        return self._rng.normal(size=shape)
