@@ -1,15 +1,16 @@
 """A small network on the features of a frozen encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
-from clients.teachers import FittedTeacher, Teacher
+from clients.refinements import Lesson, Plan
+from clients.teachers import FittedTeacher, Shard, Teacher
 from common.arrays import Floats, Ints
 from common.component import component
 from common.failures import DataError
@@ -36,6 +37,10 @@ class FrozenMlp(Teacher):
         min_steps: steps that even a small shard is trained for; fewer leave a teacher
             under-confident.
     """
+
+    refines: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
+    stacks: ClassVar[bool] = True
 
     hidden: int = Field(default=64, ge=1)
     activation: Literal["relu", "gelu"] = "relu"
@@ -64,11 +69,41 @@ class FrozenMlp(Teacher):
         return _FittedMlp(train(self, inputs, labels, num_labels, seed, progress), self.activation)
 
     @override
+    def fit_together(self, shards: Sequence[Shard], num_labels: int) -> list[FittedTeacher]:
+        from clients.teachers._stacked import Examples, train_stacked
+
+        full = {k: shard for k, shard in enumerate(shards) if len(shard.labels)}
+        examples = [Examples(*shard[:2], int(shard.rng.integers(2**63))) for shard in full.values()]
+        nets = dict(zip(full, train_stacked(self, examples, num_labels), strict=True))
+        return [
+            _FittedMlp(
+                nets[k] if k in nets else self._empty(shard.inputs.shape[1], num_labels),
+                self.activation,
+            )
+            for k, shard in enumerate(shards)
+        ]
+
+    @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:
         shapes = {name: tensor.ndim for name, tensor in tensors.items()}
         if shapes != _SHAPES or tensors["output.bias"].shape != (num_labels,):
             raise DataError(f"the stored teacher is no frozen_mlp for {num_labels} labels")
         return _FittedMlp(tensors, self.activation)
+
+    @override
+    def refine(
+        self,
+        fitted: FittedTeacher,
+        lesson: Lesson,
+        plan: Plan,
+        rng: np.random.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FittedTeacher:
+        from clients.teachers._refining import refined
+
+        seed = int(rng.integers(2**63))
+        made = refined(self, fitted.tensors(), lesson, plan, seed, progress)
+        return _FittedMlp(made, self.activation)
 
     def _empty(self, width: int, num_labels: int) -> dict[str, NDArray[Any]]:
         """Zeros: without an example every label is as likely as any other."""
@@ -87,6 +122,16 @@ class _FittedMlp(FittedTeacher):
         from clients.teachers._training import probabilities
 
         return probabilities(self.parameters, inputs, self.activation)
+
+    @override
+    def embed(self, inputs: Floats) -> Floats:
+        from clients.teachers._training import embeddings
+
+        return embeddings(self.parameters, inputs, self.activation)
+
+    @override
+    def head(self) -> Floats:
+        return self.parameters["output.weight"]
 
     @override
     def tensors(self) -> dict[str, NDArray[Any]]:
