@@ -10,7 +10,7 @@ from common.failures import DataError
 from common.files import read_json, read_lines
 from common.intervals import Interval, bootstrap
 from common.labels import LabelGeometry
-from common.metrics import evaluate
+from common.metrics import at_temperature, evaluate
 from common.places import cache_dir
 from common.terms import Terms
 from server.archive import open_reader
@@ -62,6 +62,17 @@ class Examination:
             validation=(on_slice, self.slice_labels),
             gold=self.gold,
         )
+
+    def warmed(self, probs: Floats, temperature: float) -> dict[str, float]:
+        """All metrics of the test rows at a temperature, without those that belong to one.
+
+        Args:
+            probs: shape (M, C), as they are.
+            temperature: fitted on the slice, as :meth:`grade` reports it.
+        """
+        warm = at_temperature(probs, temperature)
+        found = evaluate(warm, self.labels, self.geometry, validation=None, gold=self.gold)
+        return {key: value for key, value in found.items() if value is not None}
 
     def intervals(self, probs: Floats, on_slice: Floats, rng: np.random.Generator) -> Intervals:
         """How far each metric of :meth:`grade` would move on other test rows.

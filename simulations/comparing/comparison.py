@@ -101,7 +101,15 @@ def base_of(experiment: Experiment, choices: Choices) -> tuple[Experiment, list[
     One round, because a second would ask the same teachers the same questions and train the
     arm's student further, and then no two arms would learn from the same thing; and a weighting
     that has the bias cross, where any arm needs it.
+
+    Raises:
+        ConfigError: there are no predictions of single clients.
     """
+    if experiment.wire.secure_sum:
+        raise ConfigError(
+            "compare learns from every client's predictions, and a secure sum hides them; write "
+            "--set \"wire.secure_sum = false\""
+        )
     table, notes = dump(experiment), []
     if experiment.num_rounds > 1:
         table["num_rounds"] = 1

@@ -80,7 +80,8 @@ class Replay:
             geometry=Given() if arm.geometry is None else arm.geometry,
         )
         seed, clients = derive(experiment.seed, "server"), experiment.data.num_clients
-        return Method(config, self.room, cost, clients, seed)
+        subclasses = experiment.clients.num_subclasses
+        return Method(config, self.room, cost, clients, seed, subclasses)
 
     def grade(self, student: nn.Module) -> dict[str, Any]:
         """Metrics on the test rows, raw and at both fitted temperatures; and the student's hash."""
@@ -133,4 +134,6 @@ def _released(folder: Path, terms: Terms) -> Ensemble:
         records = {k: decode(bytes_, terms.layout, 1, k) for k, bytes_ in payloads.items()}
     except Refused as refusal:
         raise FolderError(f"{folder / 'releases'} is damaged; delete {folder}") from refusal
-    return Ensemble.stack({k: predictions(r, terms.bits) for k, r in records.items()})
+    return Ensemble.stack(
+        {k: predictions(r, terms.bits, terms.subclasses) for k, r in records.items()}
+    )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from common.files import read_json
-from common.metrics import at_temperature, evaluate
 from common.terms import Terms
 from server.archive import open_student
 from server.distil import predict
@@ -48,6 +47,4 @@ def _fitted(folder: Path, experiment: Experiment, temperature: float | None) -> 
         return {}
     terms = Terms.read(folder / "terms.json")
     exam = open_examination(folder, terms, *divide(experiment), silent)
-    probs = at_temperature(predict(open_student(folder), exam.inputs), temperature)
-    found = evaluate(probs, exam.labels, exam.geometry, validation=None, gold=exam.gold)
-    return {key: value for key, value in found.items() if value is not None}
+    return exam.warmed(predict(open_student(folder), exam.inputs), temperature)
