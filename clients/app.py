@@ -16,12 +16,21 @@ from flwr.clientapp import ClientApp
 from clients import faults
 from clients.client import Client
 from clients.flushing import settled
+from clients.side_by_side import SideBySide
 from clients.store import Store
 from common.failures import FolderError
 from common.messages import Answer, Question
 from common.reasons import Reason, Refused
 from common.sites import find
-from common.wire import pack_answers, pack_hello, pack_status, unpack_question
+from common.wire import (
+    pack_answers,
+    pack_hello,
+    pack_keys,
+    pack_status,
+    unpack_asked,
+    unpack_consensus,
+    unpack_roster,
+)
 
 
 def _stores(context: Context, site: str) -> Path | None:
@@ -53,7 +62,16 @@ def encode(message: Message, context: Context) -> Message:
 @app.train("teacher")
 def teacher(message: Message, context: Context) -> Message:
     """Have every logical client train its teacher."""
-    _, done = _each(message, context, lambda client, _: client.train())
+    room = SideBySide(guarded)
+    _, done = _each(message, context, lambda client, _: room.train(client))
+    return Message(pack_status(done | room.finished()), reply_to=message)
+
+
+@app.train("refine")
+def refine(message: Message, context: Context) -> Message:
+    """Have every logical client go on from its teacher with what the server says back."""
+    consensus, _, _ = unpack_consensus(message.content)
+    _, done = _each(message, context, lambda client, _: client.refine(consensus))
     return Message(pack_status(done), reply_to=message)
 
 
@@ -75,7 +93,33 @@ def predict(message: Message, context: Context) -> Message:
     settled(written)  # before anything leaves
     if done and not answers:
         return Message(pack_status(done), reply_to=message)
-    return Message(pack_answers(answers, question.round), reply_to=message)
+    return Message(pack_answers(answers, question.round, question.schema), reply_to=message)
+
+
+@app.query("key")
+def key(message: Message, context: Context) -> Message:
+    """Bring the public keys of the logical clients for one attempt at a secure sum."""
+    invitation, _, _ = unpack_roster(message.content)
+    keys: dict[int, bytes] = {}
+
+    def ask(client: Client, _: Question) -> None:
+        keys[client.id] = client.name_key(invitation)
+
+    _, done = _each(message, context, ask)
+    if done and not keys:
+        return Message(pack_status(done), reply_to=message)
+    return Message(pack_keys(keys, invitation.round, invitation.attempt), reply_to=message)
+
+
+@app.query("mask")
+def mask(message: Message, context: Context) -> Message:
+    """Bring the masked words of the logical clients; all is on disk before anything leaves."""
+    roster, _, _ = unpack_roster(message.content)
+    answers: list[Answer] = []
+    question, done = _each(message, context, lambda c, _: answers.append(c.contribute(roster)))
+    if done and not answers:
+        return Message(pack_status(done), reply_to=message)
+    return Message(pack_answers(answers, question.round, question.schema), reply_to=message)
 
 
 def _each(
@@ -83,7 +127,7 @@ def _each(
 ) -> tuple[Question, dict[int, Reason]]:
     """Run ``act`` for every logical client that the message names and this node owns."""
     torch.set_num_threads(1)  # the number of threads changes the bits
-    question, site, clients = unpack_question(message.content)
+    question, site, clients = unpack_asked(message.content)
     stores = _stores(context, site)
     if stores is None:
         return question, dict.fromkeys(clients, Reason.refused)

@@ -2,25 +2,28 @@
 
 import contextlib
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from clients.availability import is_there
 from clients.config import configured
+from clients.familiarity import codes as distance_codes
 from clients.flushing import settled
+from clients.priors import corrected, shares
 from clients.public import features_of
+from clients.refinements import Lesson
+from clients.refining import judged, newest_teacher
+from clients.secure_sum import Party
 from clients.store import Store
-from clients.teachers import FittedTeacher, Inputs, Teacher
+from clients.teachers import FittedTeacher, Inputs, Shard, Teacher
 from clients.vetting import vet, vetted
-from common.arrays import Floats
+from clients.voice import Voice, splitting
+from common.arrays import Floats, Ints
 from common.audit import AuditLog
 from common.blanks import blanks
-from common.messages import Answer, Question
-from common.quantise import to_codes
+from common.messages import Answer, Consensus, Question
 from common.reasons import Reason, Refused
-from common.records import PREDICTIONS, Flags, Record, decode, encode
+from common.records import Flags, Record, decode, encode
+from common.rosters import Roster
 from common.seeds import stream
 
 
@@ -28,24 +31,27 @@ class Client:
     """Answers questions about the shared texts; keeps everything else to itself."""
 
     def __init__(self, store: Store) -> None:
-        self._store, self._terms = store, store.terms()
+        self._store, self._terms, self.home = store, store.terms(), store.root
         about = store.about()
         self.id, self._seed = int(about["client"]), int(about["seed"])
         self._config = configured(about["config"])
         self._recipe: Teacher = self._config.of(self.id)
+        self.stacks = self._config.vectorised and self._recipe.stacks
         self._log = store.public() / "audit" / f"client-{self.id}.jsonl"
         self._audit = AuditLog(self._log)
+        self._party = Party(store, self._terms, self.id, self._audit)
 
     def encode(self) -> None:
         """Look at the shared texts; compute the features of the private ones, unless there.
 
-        A teacher that reads texts needs no features, and gets none.
+        Who reads texts needs no features, and gets none unless it says how near texts are.
 
         Raises:
             Refused: the shared texts are not those agreed on, or look like probes.
         """
         vet(self._store, self._config.vetting)
-        if self._recipe.reads == "features" and self._store.features() is None:
+        wanted = self._recipe.reads == "features" or self._terms.layout.flags & Flags.scalar
+        if wanted and self._store.features() is None:
             texts, _ = self._store.shard()
             self._store.keep_features(self._config.encoder.encode(texts))
 
@@ -55,15 +61,48 @@ class Client:
         Raises:
             Refused: there are no features, or the client refuses the shared texts.
         """
+        if (untaught := self.untaught()) is not None:
+            recipe, num_labels, shard = untaught
+            self.keep(recipe.fit(*shard[:2], num_labels, shard.rng))
+
+    def untaught(self) -> tuple[Teacher, int, Shard] | None:
+        """The recipe, C, and what the teacher is to be fitted to; None if there is a teacher.
+
+        Raises:
+            Refused: see :meth:`train`.
+        """
         vet(self._store, self._config.vetting)
         if self._store.teacher() is not None:
-            return
-        rng, (texts, labels) = stream(self._seed, "fit"), self._store.shard()
-        inputs: Inputs = texts if self._recipe.reads == "texts" else self._store.features()
-        if inputs is None:
-            raise Refused(Reason.refused)
-        fitted = self._recipe.fit(inputs, labels, len(self._terms.labels), rng)
+            return None
+        shard = Shard(*self._private(), stream(self._seed, "fit"))
+        return self._recipe, len(self._terms.labels), shard
+
+    def keep(self, fitted: FittedTeacher) -> None:
+        """Store the teacher; it is on disk when this returns."""
         self._store.keep_teacher(fitted.tensors())
+
+    def refine(self, consensus: Consensus) -> None:
+        """Go on from the last teacher with what the server says back, unless that was done.
+
+        The teacher of the round is on disk when this returns; the ones before stay.
+
+        Raises:
+            Refused: the server means another run, transfer set, class order, layout or round,
+                the bytes are not the canonical ones, the client has no teacher to go on from,
+                refuses the shared texts, or is not there in this round.
+        """
+        asked = consensus.question
+        if not is_there(self._config.availability, self._seed, max(asked.round, 1)):
+            raise Refused(Reason.timeout)  # it never heard what was said
+        verdict, said = judged(self._terms, consensus)
+        self._audit.append(
+            "down", self.id, asked.round, consensus.payload, schema=asked.schema, verdict=verdict
+        )
+        if said is None:
+            raise Refused(verdict)
+        vet(self._store, self._config.vetting)
+        if self._store.teacher(asked.round) is None:
+            self._store.keep_teacher(self._refined(asked.round, said).tensors(), asked.round)
 
     def answer(self, question: Question) -> Answer:
         """The release of this round: the same bytes however often it is asked for.
@@ -112,21 +151,44 @@ class Client:
         )
         return Answer(self.id, payload), (*self._store.release_paths(question.round), self._log)
 
+    def name_key(self, invitation: Roster) -> bytes:
+        """The public key for one attempt at a secure sum: the same however often it is asked for.
+
+        Raises:
+            Refused: see :meth:`clients.secure_sum.Party.key`; or the client is not there.
+        """
+        self._attend(invitation.round)
+        return self._party.key(invitation)
+
+    def contribute(self, roster: Roster) -> Answer:
+        """Masked words, on disk when this returns: the same bytes however often they are asked for.
+
+        Raises:
+            Refused: see :meth:`clients.secure_sum.Party.contribute`; or the client refuses the
+                shared texts, or is not there.
+        """
+        self._attend(roster.round)
+        return Answer(self.id, self._party.contribute(roster, self._record))
+
+    def _attend(self, server_round: int) -> None:
+        if not is_there(self._config.availability, self._seed, max(server_round, 1)):
+            raise Refused(Reason.timeout)  # it never saw the question
+
     def _judge(self, question: Question) -> Reason:
         """Whether the server means what this client agreed to."""
         if question.binding != self._terms.layout.binding:
             return Reason.wrong_binding
-        if question.schema != PREDICTIONS:
+        if question.schema != self._terms.schema or self._terms.secure is not None:
             return Reason.wrong_field
         if not 1 <= question.round <= self._terms.num_rounds:
             return Reason.wrong_round
         return Reason.accepted
 
     def _record(self, server_round: int) -> Record:
-        """What this client says; as its teacher never changes, the same in every round."""
+        """What this client says; the same in every round, unless its teacher is refined."""
         vet(self._store, self._config.vetting)
-        said = self._said_before() or self._said()
-        return replace(said, round=server_round)
+        said = self._said_before() if self._config.refinement is None else None
+        return replace(said or self._said(self._teacher(server_round)), round=server_round)
 
     def _said_before(self) -> Record | None:
         """What a stored release of another round holds; None if there is none, or it is damaged."""
@@ -135,29 +197,82 @@ class Client:
                 return decode(payload, self._terms.layout, server_round, self.id)
         return None
 
-    def _said(self) -> Record:
+    def _said(self, teacher: FittedTeacher) -> Record:
         """Ask the teacher: about the shared texts, and about the blanks."""
-        layout = self._terms.layout
+        layout, wanted = self._terms.layout, self._terms.worked_out
         shared = vetted(self._store, self._config.vetting)
-        codes = to_codes(self._predict(shared.texts), layout.bits)
-        bias, size = None, None
-        if layout.flags & Flags.bias:
-            mean = self._predict(blanks(self._config.blanks)).astype(np.float64).mean(axis=0)
-            bias = to_codes(mean, layout.bits)
-        if layout.flags & Flags.num_examples:
+        voice = self._voice(teacher)
+        codes = voice.codes(self._predict(teacher, shared.texts), self._seen(shared.texts))
+        bias, near, size = None, None, None
+        if wanted & Flags.bias:
+            quiet = blanks(self._config.blanks)
+            bias = voice.mean_codes(self._predict(teacher, quiet), self._seen(quiet))
+        if wanted & Flags.scalar:
+            near = distance_codes(self._distances(shared.texts), layout.bits)
+        if wanted & Flags.num_examples:
             size = len(self._store.shard()[1])
-        return Record(0, self.id, codes, bias, num_examples=size)
+        return Record(0, self.id, codes, bias, near, size)
 
-    def _predict(self, texts: tuple[str, ...]) -> Floats:
-        """Soft predictions of shape (N, C) on public texts, whose features may be known."""
-        of_texts = self._recipe.reads == "texts"
-        return self._teacher.predict(
-            texts if of_texts else features_of(self._config.encoder, texts)
-        )
+    def _voice(self, teacher: FittedTeacher) -> Voice:
+        """How the teacher's opinions become codes, as agreed.
 
-    @cached_property
-    def _teacher(self) -> FittedTeacher:
-        tensors = self._store.teacher()
-        if tensors is None:
+        Raises:
+            Refused: the terms want another number of subclasses than this client was told.
+        """
+        bits, wanted = self._terms.bits, self._config.subclasses
+        if self._terms.subclasses != self._config.num_subclasses:
             raise Refused(Reason.refused)
+        if wanted is None or wanted.count == 1:
+            return Voice(bits)
+        rng = stream(self._seed, "subclasses")
+        return splitting(teacher, bits, self._private(), wanted, rng)
+
+    def _distances(self, texts: tuple[str, ...]) -> Floats:
+        """How far public texts are from the client's own, shape (N,), whatever its teacher reads.
+
+        Raises:
+            Refused: there are no features.
+        """
+        if (private := self._store.features()) is None:
+            raise Refused(Reason.refused)
+        config = self._config
+        return config.familiarity.distances(features_of(config.encoder, texts), private)
+
+    def _refined(self, server_round: int, consensus: Floats) -> FittedTeacher:
+        """The teacher that comes of a consensus (N, C) in a round; from the newest before it."""
+        if (refinement := self._config.refinement) is None:
+            raise Refused(Reason.refused)
+        shared = vetted(self._store, self._config.vetting).texts
+        lesson = Lesson(self._seen(shared), consensus, *self._private())
+        rng, before = stream(self._seed, "refine", server_round), self._teacher(server_round - 1)
+        return self._recipe.refine(before, lesson, refinement.plan(), rng)
+
+    def _predict(self, teacher: FittedTeacher, texts: tuple[str, ...]) -> Floats:
+        """Soft predictions of shape (N, C) on public texts, whose features may be known."""
+        said, strength = teacher.predict(self._seen(texts)), self._config.prior_correction
+        if strength is None:
+            return said
+        prior = shares(self._store.shard()[1], len(self._terms.labels))
+        return corrected(said, prior, strength)
+
+    def _private(self) -> tuple[Inputs, Ints]:
+        """The client's own M texts, or their features, as its teacher reads; and labels (M,).
+
+        Raises:
+            Refused: there are no features.
+        """
+        texts, labels = self._store.shard()
+        inputs: Inputs = texts if self._recipe.reads == "texts" else self._store.features()
+        if inputs is None:
+            raise Refused(Reason.refused)
+        return inputs, labels
+
+    def _seen(self, texts: tuple[str, ...]) -> Inputs:
+        """Public texts, or their features, as the teacher reads."""
+        of_texts = self._recipe.reads == "texts"
+        return texts if of_texts else features_of(self._config.encoder, texts)
+
+    def _teacher(self, server_round: int) -> FittedTeacher:
+        """The newest teacher of a round or before."""
+        tensors = newest_teacher(self._store, server_round)
         return self._recipe.restore(tensors, len(self._terms.labels))

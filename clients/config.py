@@ -9,6 +9,9 @@ from pydantic import Field
 
 from clients.availability import Availability
 from clients.availability.always import Always
+from clients.familiarity import Familiarity
+from clients.refinements import Refinement
+from clients.subclasses import Subclasses
 from clients.teachers import Teacher
 from clients.teachers.frozen_mlp import FrozenMlp
 from clients.vetting import Vetting
@@ -32,6 +35,16 @@ class ClientConfig:
         blanks: the list of content-free texts on which a teacher shows its bias.
         vetting: what shared texts a client refuses to train for and to answer about.
         availability: in which rounds a client answers.
+        refinement: what a client does with what the server says back before a later round;
+            ``"none"`` or nothing where the server says nothing (``server.feedback``).
+        familiarity: how a client finds how near a shared text is to its own; of effect only with
+            ``disclose = ["familiarity"]``.
+        prior_correction: to which power a client divides the label shares of its own shard out
+            of all it says; nothing for not at all. See :func:`clients.priors.corrected`.
+        subclasses: how every label is split before it crosses (LELP); nothing for not at all.
+        vectorised: whether clients of one process train their teachers side by side, where the
+            recipe can. Sooner, and the same bits; but the process then holds the features and
+            labels of several clients at once.
     """
 
     teacher: Teacher | None = None
@@ -40,6 +53,11 @@ class ClientConfig:
     blanks: Literal["content_free", "random_tokens"] = "random_tokens"
     vetting: Vetting = Field(default_factory=Vetting)
     availability: Availability = Field(default_factory=Always)
+    refinement: Refinement | None = None
+    subclasses: Subclasses | None = None
+    familiarity: Familiarity = Field(default_factory=Familiarity)
+    prior_correction: float | None = Field(default=None, gt=0, le=4)
+    vectorised: bool = False
 
     def __post_init__(self) -> None:
         if self.teacher is not None and self.teachers is not None:
@@ -51,6 +69,15 @@ class ClientConfig:
             object.__setattr__(self, "teacher", FrozenMlp())
         for recipe in self.recipes:
             recipe.resolved(self.encoder)
+            if self.refinement is not None:
+                recipe.check_refinable()
+            if self.num_subclasses > 1:
+                recipe.check_embeds()
+
+    @property
+    def num_subclasses(self) -> int:
+        """S; 1 where labels are not split."""
+        return 1 if self.subclasses is None else self.subclasses.count
 
     @property
     def recipes(self) -> tuple[Teacher, ...]:

@@ -18,10 +18,17 @@ from flwr.clientapp.typing import ClientAppCallable, Mod
 from clients.store import Store
 from common import faults
 from common.records import HEADER
-from common.wire import ENCODE, PREDICT, TEACHER, unpack_question
+from common.wire import ENCODE, KEY, MASK, PREDICT, REFINE, TEACHER, unpack_asked
 
 CANARY: Final = "fedknot-canary"
-_PHASES: Final = {ENCODE: "encode", TEACHER: "train", PREDICT: "predict"}
+_PHASES: Final = {
+    ENCODE: "encode",
+    TEACHER: "train",
+    REFINE: "refine",
+    PREDICT: "predict",
+    KEY: "key",
+    MASK: "predict",
+}
 _ROUND, _CLIENT, _SPARE = 8, 12, 22  # where they are in the header; the last, two zero bytes
 
 
@@ -43,7 +50,7 @@ def _disturb(
     stores: Callable[[Context, str], Path | None],
 ) -> Message:
     """Let the app act, with the faults of all clients that the message names around it."""
-    question, site, clients = unpack_question(message.content)
+    question, site, clients = unpack_asked(message.content)
     home, phase = stores(context, site), _PHASES.get(message.metadata.message_type)
     if home is None or phase is None:
         return act(message, context)

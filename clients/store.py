@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,11 @@ class Store:
         return cls(root)
 
     def about(self) -> dict[str, Any]:
-        """Id, seed, configuration table and the public folder."""
+        """Id, seed, configuration table and the public folder, as they were when first asked."""
+        return self._about
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
         made: dict[str, Any] = read_json(self.root / "client.json")
         return made
 
@@ -88,6 +92,7 @@ class Store:
         about, here = self.about(), str(public.resolve())
         if about["public"] != here:
             write_json(self.root / "client.json", about | {"public": here}, _PRIVATE)
+            del self.__dict__["_about"]
 
     def terms(self) -> Terms:
         """What was agreed on when the store was made, and pinned by hash then.
@@ -149,15 +154,26 @@ class Store:
         sealed = data + hashlib.sha256(data).digest()
         write_bytes(self.root / "features.npy", sealed, _PRIVATE, durable=False)
 
-    def teacher(self) -> dict[str, Any] | None:
-        """The teacher's tensors, or None if there is none undamaged."""
-        path = self.root / "teacher.safetensors"
+    def teacher(self, server_round: int = 1) -> dict[str, Any] | None:
+        """The tensors of the teacher of a round, or None if there is none undamaged.
+
+        There is one of the first round, and one of every later round in which it was refined.
+        """
+        path = self._teacher(server_round)
         return _checked(path.read_bytes()) if path.exists() else None
 
-    def keep_teacher(self, tensors: dict[str, Any]) -> None:
-        """Store the teacher; it is loaded from now on and never fitted again."""
+    def keep_teacher(self, tensors: dict[str, Any], server_round: int = 1) -> None:
+        """Store a teacher; it is loaded from now on and never made again."""
         sealed = save(tensors, {_SEAL: hashlib.sha256(save(tensors)).hexdigest()})
-        write_bytes(self.root / "teacher.safetensors", sealed, _PRIVATE)
+        write_bytes(self._teacher(server_round), sealed, _PRIVATE)
+
+    def teacher_rounds(self) -> list[int]:
+        """The rounds of which there is a teacher, damaged or not, ascending."""
+        stems = (path.stem.partition("-") for path in self.root.glob("teacher*.safetensors"))
+        return sorted(int(number or 1) for _, _, number in stems)
+
+    def _teacher(self, server_round: int) -> Path:
+        return self.root / f"teacher{f'-{server_round}' * (server_round > 1)}.safetensors"
 
     def note(self, text: str) -> None:
         """Append to the client's own log, which nobody else reads."""
@@ -172,9 +188,11 @@ class Store:
 
     def releases(self) -> Iterator[tuple[int, bytes]]:
         """Round and bytes of every release so far, by round, each read when it is asked for."""
-        found = {int(path.stem): path for path in (self.root / "releases").glob("[0-9]*.bin")}
-        for server_round in sorted(found):
-            yield server_round, found[server_round].read_bytes()
+        shelf = self.root / "releases"
+        names = os.listdir(shelf) if shelf.is_dir() else []
+        whole = (name.removesuffix(".bin") for name in names if name.endswith(".bin"))
+        for server_round in sorted(int(stem) for stem in whole if stem.isdecimal()):
+            yield server_round, (shelf / f"{server_round}.bin").read_bytes()
 
     def keep_release(self, server_round: int, payload: bytes) -> None:
         """Store a release, so that asking again gets the same bytes again.

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from common.failures import CheckFailed
 from common.files import flushed
 from common.reasons import Reason
+from common.rosters import KEYS
 
 START = "0" * 64
 
@@ -41,7 +42,7 @@ class AuditLog:
     """One side's log. A process that is killed loses no line of it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._name = path, str(path)
         data = _repaired(path)
         lines = data.splitlines()
         self._previous = _hash(lines[-1]) if lines else START
@@ -94,11 +95,12 @@ class AuditLog:
             "verdict": verdict.name,
         }
         entry["attempts"] = self._attempt(entry)
-        line = json.dumps(entry | {"previous": self._previous}).encode()
-        with self._path.open("ab") as file:
+        entry["previous"] = self._previous
+        line = json.dumps(entry).encode()
+        with open(self._name, "ab") as file:
             file.write(line + b"\n")
-            file.flush()
             if durable:
+                file.flush()
                 os.fsync(file.fileno())
         self._previous, self._length = _hash(line), self._length + len(line) + 1
 
@@ -174,11 +176,13 @@ def _chain(data: bytes, name: str, head: str | None) -> list[dict[str, Any]]:
 
 
 def released(entries: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
-    """The (round, client, sha256) of every accepted message from a client."""
+    """The (round, client, sha256) of every accepted message from a client, public keys aside."""
     return {
         (e["round"], e["client"], e["sha256"])
         for e in entries
-        if e["direction"] == "up" and e["verdict"] == Reason.accepted.name
+        if e["direction"] == "up"
+        and e["verdict"] == Reason.accepted.name
+        and e["schema"] != KEYS  # a public key says nothing
     }
 
 

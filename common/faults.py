@@ -32,6 +32,8 @@ PHASES: Final = {
     "provisioned": "provision",
     "encode": "worker",
     "train": "worker",
+    "refine": "worker",
+    "key": "worker",
     "predict": "worker",
     "asked": "server",
     "answered": "server",

@@ -4,13 +4,14 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from common.failures import FolderError
 
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate newlines
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -41,7 +42,8 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = T
         durable: whether it survives a power failure from now on; otherwise once it and its
             folder are :func:`flushed`.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    name = f"{path.parent}/.{path.name}.{secrets.token_hex(4)}.part"
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -1,4 +1,4 @@
-"""The two messages of the protocol: read this file to see all that is asked and answered.
+"""The messages of the protocol: read this file to see all that is said, asked and answered.
 
 What an answer's bytes hold is in :mod:`common.records`; how both travel in Flower's
 messages is in :mod:`common.wire`.
@@ -31,6 +31,21 @@ class Question:
     def payload(self) -> bytes:
         """The canonical bytes of the question, as counted and logged."""
         return _QUESTION.pack(b"FKQ1", self.schema, self.round, self.binding)
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """What the server says of the shared texts, before it asks once more what clients say.
+
+    Nothing goes down in the first round, and nothing at all unless the run has a feedback.
+
+    Attributes:
+        question: round, schema and binding, as of a question.
+        payload: one record (:mod:`common.records`) of schema 4.
+    """
+
+    question: Question
+    payload: bytes
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import platformdirs
 
-from common.failures import FolderError
+from common.failures import ConfigError, FolderError
 
 _OWNER_ONLY = 0o700
+_LIMIT, _MEGABYTES = "FEDKNOT_CACHE_MB", 4000
 
 
 def cache_root() -> Path:
@@ -41,6 +42,18 @@ def sites_dir() -> Path:
     except OSError as error:
         raise FolderError(_complaint(folder)) from error
     return folder
+
+
+def cache_bytes() -> int:
+    """How much a folder of cached features may hold: ``FEDKNOT_CACHE_MB`` times 10^6, or 4 GB.
+
+    Raises:
+        ConfigError: the variable is no number.
+    """
+    named = os.environ.get(_LIMIT) or str(_MEGABYTES)
+    if not (named.isascii() and named.isdecimal()):
+        raise ConfigError(f"{_LIMIT} is {named!r}; write a whole number of megabytes")
+    return int(named) * 10**6
 
 
 def _made(folder: Path) -> Path:

@@ -31,12 +31,21 @@ def to_codes(probs: Floats, bits: int) -> Ints:
         total = exact.sum(axis=-1, keepdims=True)
     if not np.all(np.isfinite(total)) or np.any(exact < 0) or np.any(total <= 0):
         raise ValueError("probabilities must be finite, non-negative and not all zero")
-    levels = 2**bits - 1
-    scaled = exact / total * levels
+    return apportioned(exact / total, 2**bits - 1)
+
+
+def apportioned(shares: Floats, levels: Ints | int) -> Ints:
+    """Codes of shape (..., C), uint16, in proportion to ``shares`` and summing to ``levels``.
+
+    Args:
+        shares: shape (..., C), float64, rows sum to 1.
+        levels: at least 0; one for all rows, or an array that broadcasts to (..., 1).
+    """
+    scaled = shares * levels
     codes = np.floor(scaled)
     missing = np.rint(levels - codes.sum(axis=-1, keepdims=True))
     # A stable sort on the negated remainder breaks ties towards the lower class.
-    remainder = np.rint((scaled - codes) / levels / _TIE)
+    remainder = np.rint((scaled - codes) / np.maximum(levels, 1) / _TIE)
     order = np.argsort(-remainder, axis=-1, kind="stable")
     rank = np.argsort(order, axis=-1, kind="stable")
     made: Ints = (codes + (rank < missing)).astype(np.uint16)

@@ -20,6 +20,7 @@ class Reason(IntEnum):
     crashed = 11
     client_error = 12
     refused = 13
+    aborted = 14
 
 
 # What a node may say of its clients, of drop-outs that they are late; the others are the

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 
 from common.files import read_json, write_json
 from common.labels import LabelGeometry
-from common.records import PREDICTIONS, Flags, Layout
+from common.masked import masked_length
+from common.records import CONSENSUS, PREDICTIONS, SUBCLASSES, Flags, Layout, flags_of
+from common.rosters import KEY_BYTES, MASKED
+from common.secure_terms import SecureTerms
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,12 @@ class Terms:
         blanks: name of the list of content-free texts.
         blanks_sha256: its hash.
         bits: width of a code on the wire.
-        disclosed: the declared extras: "bias", "num_examples".
+        disclosed: the declared extras: "bias", "familiarity", "num_examples".
         encoder: the table of the text encoder everybody uses, with its number format fixed.
+        bits_down: width of a code of what the server says back; None if it says nothing.
+        subclasses: S, in how many pseudo-subclasses clients split every label; 1 for none.
+        secure_sum: the table of :class:`common.secure_terms.SecureTerms` where clients send masked
+            words and no predictions; None where they answer in clear.
     """
 
     run: str
@@ -49,29 +57,65 @@ class Terms:
     bits: int
     disclosed: tuple[str, ...]
     encoder: dict[str, Any]
+    bits_down: int | None = None
+    subclasses: int = 1
+    secure_sum: dict[str, Any] | None = None
 
     @property
     def geometry(self) -> LabelGeometry:
         """The labels and their ground cost."""
         return LabelGeometry(self.labels, np.array(self.points), np.array(self.cost))
 
+    @cached_property
+    def secure(self) -> SecureTerms | None:
+        """What a secure sum is a sum of; None where clients answer in clear."""
+        return None if self.secure_sum is None else SecureTerms(**self.secure_sum)
+
     @property
+    def worked_out(self) -> Flags:
+        """What clients work out beside their predictions, to be told or to weigh themselves."""
+        return flags_of({*self.disclosed, *(self.secure.needs if self.secure else ())})
+
+    @property
+    def schema(self) -> int:
+        """The number of the layout in which clients answer."""
+        if self.secure_sum is not None:
+            return MASKED
+        return PREDICTIONS if self.subclasses == 1 else SUBCLASSES
+
+    @cached_property
     def binding(self) -> bytes:
         """SHA-256 over run id, transfer set, blanks, class order and schema (PRIVACY C5)."""
-        parts = [self.run, self.transfer_sha256, self.blanks_sha256, *self.labels, str(PREDICTIONS)]
+        parts = [self.run, self.transfer_sha256, self.blanks_sha256, *self.labels, str(self.schema)]
         digest = hashlib.sha256(b"fedknot binding 1")
         for part in parts:
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(4, "little") + data)
         return digest.digest()
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The one layout a record of this run can have."""
-        flags = Flags.none
-        for name in self.disclosed:
-            flags |= Flags[name]
-        return Layout(self.rows, len(self.labels), self.bits, flags, self.binding)
+        flags = flags_of(self.disclosed)
+        classes, count = len(self.labels) * self.subclasses, self.subclasses
+        return Layout(self.rows, classes, self.bits, flags, self.binding, self.schema, count)
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of what a client says in a round: of a key and a masked record in a secure sum."""
+        masked = masked_length(self.rows, len(self.labels)) + KEY_BYTES
+        return self.layout.length if self.secure_sum is None else masked
+
+    @property
+    def layout_down(self) -> Layout | None:
+        """The one layout of what goes down; None if nothing does.
+
+        Bound to the same things as what goes up, the schema of which is hashed, not this one's.
+        """
+        if self.bits_down is None:
+            return None
+        classes, none = len(self.labels), Flags.none
+        return Layout(self.rows, classes, self.bits_down, none, self.binding, CONSENSUS)
 
     def save(self, path: Path) -> None:
         """Write ``terms.json``."""

@@ -1,11 +1,9 @@
 """The gate: which answers of a round are taken, and why the others are not."""
 
-import numpy as np
-
 from common.predictions import Predictions
-from common.quantise import to_probs
 from common.reasons import Reason, Refused
 from common.records import Layout, Record, decode
+from server.answers import Coded
 
 
 class Admission:
@@ -17,7 +15,7 @@ class Admission:
 
     def __init__(self, layout: Layout, server_round: int, expected: set[int]) -> None:
         self._layout, self._round, self._expected = layout, server_round, expected
-        self.admitted: dict[int, Predictions] = {}
+        self.admitted: dict[int, Coded] = {}
 
     def admit(self, client: int, payload: bytes) -> Reason:
         """Take one answer, or say why not."""
@@ -29,13 +27,16 @@ class Admission:
             record = decode(payload, self._layout, self._round, client)
         except Refused as refusal:
             return refusal.reason
-        self.admitted[client] = predictions(record, self._layout.bits)
+        self.admitted[client] = Coded.of(record, self._layout.bits, self._layout.subclasses)
         return Reason.accepted
 
 
-def predictions(record: Record, bits: int) -> Predictions:
-    """The probabilities that a record's integers stand for, float32."""
-    bias = None if record.bias is None else to_probs(record.bias, bits)
-    scalar = None if record.scalar is None else to_probs(record.scalar, bits)
-    probs = np.ascontiguousarray(to_probs(record.codes, bits))
-    return Predictions(probs, bias, record.num_examples, scalar)
+def predictions(record: Record, bits: int, count: int = 1) -> Predictions:
+    """The probabilities that a record's integers stand for, float32.
+
+    Args:
+        record: admitted.
+        bits: width of a code.
+        count: S; of more than one subclass to a label the sums stand in ``probs`` and ``bias``.
+    """
+    return Coded.of(record, bits, count).predictions()

@@ -28,9 +28,11 @@ from common.files import (
     write_text,
 )
 from common.labels import LabelGeometry
+from common.rosters import Roster
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.checkpoint import Checkpoint, commit, newest
+from server.heads import about_heads, files_of, rebuilt
 from server.memory import pack_geometry
 from server.reading import Reader
 from server.students import Student, fingerprint
@@ -73,12 +75,29 @@ class Archive:
         self.audit = AuditLog(self._log)
         self.tallies = {client: Tally() for client in clients}
         self._lines: list[dict[str, Any]] = []
+        self._shelf: Path | None = None  # made already
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
         """Keep an accepted byte string exactly as it crossed; durable with the round's commit."""
         home = self._folder / "releases" / str(server_round)
-        home.mkdir(parents=True, exist_ok=True)
+        if home != self._shelf:
+            home.mkdir(parents=True, exist_ok=True)
+            self._shelf = home
         write_bytes(home / f"{client}.bin", payload, durable=False)
+
+    def keep_roster(self, name: str, payload: bytes) -> None:
+        """Keep a list of a secure sum for good, before it is sent."""
+        home = self._folder / "sums"
+        home.mkdir(exist_ok=True)
+        write_bytes(home / f"{name}.roster", payload)
+
+    def rosters(self) -> list[Roster]:
+        """All lists that were ever sent, those of rounds that were undone too."""
+        return [Roster.read(p.read_bytes()) for p in (self._folder / "sums").glob("*.roster")]
+
+    def keep_sum(self, server_round: int, data: bytes) -> None:
+        """Keep what the clients of a round add up to."""
+        write_bytes(self._folder / "sums" / f"{server_round}.sum", data)
 
     def keep_round(self, line: dict[str, Any]) -> None:
         """Append one line to ``rounds.jsonl``."""
@@ -137,6 +156,7 @@ class Archive:
             (self._folder / "rounds.jsonl").unlink(missing_ok=True)
         (self._folder / "checkpoint" / "server.json").unlink(missing_ok=True)
         cut(self._log, mark, self._log.with_name("server-cut.jsonl"))
+        self._shelf = None
         self.audit = AuditLog(self._log)
         for home in (self._folder / "releases").iterdir():
             if home.is_dir() and home.name.isdecimal() and int(home.name) > number:
@@ -172,9 +192,10 @@ class Archive:
             "labels": list(terms.labels),
             "points": terms.points,
             "num_features": next(iter(student.parameters())).shape[1],
+            **about_heads(student, terms.labels),
         }
         made, reader = _reading(self._folder, about)
-        for name, data in made.files(student, reader, about).items():
+        for name, data in files_of(made, student, reader, about).items():
             write_bytes(home / name, data)
         card = (CARD if made.reads == "features" else CARD_OF_TEXTS).format(
             parameters=sum(p.numel() for p in student.parameters()),
@@ -186,8 +207,12 @@ class Archive:
         write_text(home / "README.md", card)
 
     def predictions_hash(self) -> str:
-        """SHA-256 over the bytes of all payloads, sorted by (round, client)."""
+        """SHA-256 over the bytes of all payloads, sorted by (round, client); or of secure sums."""
         digest = hashlib.sha256()
+        # Masks are new in every run; what they hide adds up to the same.
+        sums = sorted((self._folder / "sums").glob("*.sum"), key=lambda path: int(path.stem))
+        if sums:
+            return hashlib.sha256(b"".join(path.read_bytes() for path in sums)).hexdigest()
         kept = (self._folder / "releases").glob("*/*.bin")
         for path in sorted(kept, key=lambda path: (int(path.parent.name), int(path.stem))):
             digest.update(path.read_bytes())
@@ -206,10 +231,7 @@ def open_student(folder: Path) -> torch.nn.Module:
     """
     about = _about_student(folder)
     recipe, _ = _recipe_of(about)
-    rng = np.random.default_rng(0)  # the weights drawn here are replaced on the next line
-    student = recipe.build(about["num_features"], len(about["labels"]), rng)
-    student.load_state_dict(recipe.stored(folder / "student"))
-    return student.eval()
+    return rebuilt(recipe, about, recipe.stored(folder / "student"))
 
 
 def open_reader(folder: Path) -> Reader:

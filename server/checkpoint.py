@@ -29,6 +29,9 @@ PARTS = (
     "weights.safetensors",
     "record.json",
 )
+CONSENSUS = "consensus.bin"
+EXTRAS = (CONSENSUS,)
+"""Parts that only some runs have; the manifest says whether there is one."""
 
 _SCHEMA = 1
 
@@ -39,7 +42,7 @@ class Checkpoint:
 
     Attributes:
         round: which one.
-        parts: of :data:`PARTS`, by name, as they were written.
+        parts: of :data:`PARTS` and :data:`EXTRAS`, by name, as they were written.
     """
 
     round: int
@@ -72,7 +75,7 @@ def commit(folder: Path, run: str, checkpoint: Checkpoint) -> None:
     home = _home(folder, checkpoint.round)
     home.mkdir(parents=True, exist_ok=True)
     (home / MANIFEST).unlink(missing_ok=True)  # of the same round, damaged: no longer true
-    for name in PARTS:
+    for name in (*PARTS, *(name for name in EXTRAS if name in checkpoint.parts)):
         write_bytes(home / name, checkpoint.parts[name])
     write_bytes(home / MANIFEST, _manifest(run, checkpoint))
     for old in rounds(folder)[KEPT:]:
@@ -130,7 +133,8 @@ def _opened(folder: Path, run: str, number: int) -> Checkpoint:
     if not (home / MANIFEST).is_file():
         raise _Unusable("it was not finished")
     try:
-        found = Checkpoint(number, {name: (home / name).read_bytes() for name in PARTS})
+        names = (*PARTS, *(name for name in EXTRAS if (home / name).exists()))
+        found = Checkpoint(number, {name: (home / name).read_bytes() for name in names})
         written = (home / MANIFEST).read_bytes()
     except OSError as error:
         raise _Unusable("a part cannot be read") from error

@@ -12,11 +12,12 @@ from common.configure import dump, kind_of
 from common.failures import TooFewClients
 from common.messages import Consensus, Question
 from common.metrics import evaluate
-from common.predictions import Ensemble
-from common.reasons import Reason
+from common.reasons import Reason, Refused
+from common.rosters import Roster
 from common.seeds import stream
 from common.terms import Terms
 from server.admission import Admission
+from server.answers import Answers
 from server.archive import Archive
 from server.carrier import Carrier
 from server.checkpoint import Checkpoint
@@ -32,16 +33,24 @@ from server.memory import (
     restore_student,
 )
 from server.pretraining import Classroom
+from server.secure_sum import SecureSum
 from server.speaking import Speaker
 from server.students import count_parameters, fingerprint
+from server.summing import Summing
 from server.tallies import STATUSES
-from server.teaching import Method
+from server.teaching import Aim, Method
 from server.timeouts import Timeouts
 from server.weightings import State
 
 Progress = Callable[[str, int, int], None]
 
-_NO_REPLY = (Reason.timeout, Reason.crashed, Reason.client_error, Reason.refused)
+_NO_REPLY = (
+    Reason.timeout,
+    Reason.crashed,
+    Reason.client_error,
+    Reason.refused,
+    Reason.aborted,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +95,7 @@ class Coordinator:
         self._progress, self._geometry = progress, terms.geometry
         self.cost = config.geometry.build(terms.geometry)
         config.loss.check(self.cost)
-        self._method = Method(config, room, self.cost, terms.num_clients, seed)
+        self._method = Method(config, room, self.cost, terms.num_clients, seed, terms.subclasses)
         self._state: State = self._method.start()
         self.student = self._method.student(len(terms.labels))
         self.seconds = dict.fromkeys(("aggregate", "distil"), 0.0)
@@ -94,6 +103,7 @@ class Coordinator:
         self.carrier = Carrier()
         self.cohort = set(self.clients)
         self._refined: int | None = None
+        self.summing = None if terms.secure is None else Summing(terms, archive)
         self._speaker = Speaker(config.feedback, terms, room.features)
 
     def resume(self, checkpoint: Checkpoint | None) -> int:
@@ -138,7 +148,11 @@ class Coordinator:
         self.cohort, self._refined = drawn, None
         for client in drawn:
             self._archive.tallies[client].asked = True
-        self._admission = Admission(layout, server_round, drawn)
+        self._admission: Admission | SecureSum = (
+            Admission(layout, server_round, drawn)
+            if self.summing is None
+            else self.summing.begin(server_round, drawn)
+        )
         self._opened = time.monotonic()
         return Question(server_round, layout.schema, layout.binding)
 
@@ -174,18 +188,73 @@ class Coordinator:
     def admit(self, question: Question, client: int, payload: bytes) -> Reason:
         """Judge one answer on its own, log the verdict, keep what is accepted."""
         verdict = self._admission.admit(client, payload)
+        if verdict is Reason.accepted and self.summing is not None:
+            return verdict  # it counts once all of the list are there, or not at all
         if verdict is Reason.accepted:
             self._archive.keep_release(question.round, client, payload)
         self._log("up", question, client, payload, verdict)
         if verdict is not Reason.accepted:
             self.exclude(client, verdict)
             return verdict
+        self._count(client, payload)
+        return verdict
+
+    def invite(self, ready: set[int]) -> tuple[Roster, set[int]]:
+        """Begin an attempt at a secure sum; return the invitation and who gets it."""
+        assert self.summing is not None, "this run has secure sums"
+        self._asked = time.monotonic()
+        return self.summing.invite(ready)
+
+    def admit_key(self, client: int, key: bytes) -> None:
+        """Judge a public key on its own and log the verdict."""
+        assert self.summing is not None, "this run has secure sums"
+        verdict = self.summing.key(client, key)
+        if verdict is not Reason.accepted:
+            self.exclude(client, verdict)
+
+    def close_list(self) -> Roster | None:
+        """Say who adds up in this attempt; None if those who named a key cannot."""
+        assert self.summing is not None, "this run has secure sums"
+        return self.summing.close()
+
+    def remind(self, roster: Roster, clients: Iterable[int]) -> None:
+        """Log that an invitation or a list goes down once more."""
+        assert self.summing is not None, "this run has secure sums"
+        self.summing.remind(roster, clients)
+
+    def settle(self) -> bool:
+        """End an attempt at a secure sum.
+
+        Returns:
+            Whether everybody on the list has sent masked words. If not, what the others sent is
+            dropped, for it says nothing, and the next attempt has begun with those others.
+
+        Raises:
+            TooFewClients: they are too few, or this was the last attempt.
+        """
+        assert self.summing is not None, "this run has secure sums"
+        gate = self.summing.gate
+        whole = gate.roster is not None and not gate.missing
+        parts, stood = dict(sorted(gate.admitted.items())), set(gate.admitted)
+        for client, payload in parts.items():
+            if whole:
+                self._archive.keep_release(gate.invitation.round, client, payload)
+                self._count(client, payload)
+            self.summing.log(client, payload, Reason.accepted if whole else Reason.aborted)
+        if whole or not gate.again():
+            for client in (gate.spared if whole else gate.spared | stood) - gate.admitted.keys():
+                self.exclude(client, Reason.aborted)
+        if not whole and not gate.possible:
+            self._archive.keep_tallies()
+            raise TooFewClients(self._shortage(0))
+        return whole
+
+    def _count(self, client: int, payload: bytes) -> None:
         self.accepted += 1
         tally = self._archive.tallies[client]
-        tally.note("answered", verdict)
-        tally.bytes_up += len(payload)
+        tally.note("answered", Reason.accepted)
+        tally.bytes_up += self._terms.answer_bytes
         tally.seconds += time.monotonic() - self._asked
-        return verdict
 
     def refuse(self, question: Question, client: int, payload: bytes, reason: Reason) -> None:
         """Log what never came before the gate: a stray answer, or a reply that is none.
@@ -226,7 +295,7 @@ class Coordinator:
             raise TooFewClients(self._shortage(len(admitted)))
         started = time.monotonic()
         self._progress("aggregate", 0, 1)
-        aim = self._method.aim(Ensemble.stack(admitted), self.cost, self._state)
+        aim = self._aim()
         self._progress("aggregate", 1, 1)
         aggregated = time.monotonic()
         taught = self._method.teach(
@@ -240,13 +309,34 @@ class Coordinator:
         self.cost, self._state = taught.lesson.geometry, taught.state
         self.seconds["aggregate"] += aggregated - started
         self.seconds["distil"] += time.monotonic() - aggregated
-        self._speaker.prepare(question.round, aim.targets, self.student)
+        self._speaker.prepare(question.round, aim.of_labels, self.student)
         believed = pack_weights(aim.teachers, aim.weights)
         self._archive.keep_beliefs(self.cost, believed)
         self._archive.keep_round(
             self._line(question.round, len(admitted), taught.lesson.losses[-1])
         )
         self._commit(question.round, believed)
+
+    def _aim(self) -> Aim:
+        """What the student is to learn from.
+
+        Raises:
+            TooFewClients: a secure sum is none; nobody can say whose fault that is.
+        """
+        if isinstance(self._admission, Admission):
+            answers = Answers(self._admission.admitted)
+            return self._method.aim(answers, self.cost, self._state)
+        assert self.summing is not None, "this run has secure sums"
+        try:
+            return self.summing.aim()
+        except Refused as refusal:
+            for client in self._admission.admitted:
+                self._archive.tallies[client].note("quarantined", refusal.reason)
+            self._archive.keep_tallies()
+            raise TooFewClients(
+                "the masked words of this round do not add up, and nobody can tell whose are to "
+                "blame; write wire.secure_sum = false to find out"
+            ) from refusal
 
     def finish(self, extra: dict[str, Any]) -> None:
         """Write the student, the tallies and, last, the outcome with ``extra`` merged in."""
@@ -322,7 +412,7 @@ class Coordinator:
             "answered": answered,
             "loss": round(float(np.float64(loss)), 6),
             "student": {k: round(v, 6) for k, v in metrics.items() if v is not None},
-            "bytes_up": answered * self._terms.layout.length,
+            "bytes_up": answered * self._terms.answer_bytes,
             "seconds": round(time.monotonic() - self._opened, 3),
         }
 

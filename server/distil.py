@@ -84,7 +84,7 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
     generator is left as it was found.
 
     Args:
-        student: maps (B, D) to log-probabilities (B, C).
+        student: maps (B, D) to log-probabilities (B, C), or to (T, B, C), one for each target.
         features: shape (N, D), float32; the transfer samples the targets are about.
         targets: T targets for each of the N samples.
         loss: compared with every target; the T values are summed with the targets' weights.
@@ -126,7 +126,7 @@ def distil(  # noqa: PLR0913 - what, from what, how, and with which randomness
             optimizer.zero_grad()
             log_q = student(inputs.index_select(0, rows))
             p, w = probs.index_select(1, rows), weights.index_select(1, rows)
-            each = loss(log_q, p, geometry)  # (T, B)
+            each = judged(loss, log_q, p, geometry)  # (T, B)
             step = Step(number, rows, log_q.detach(), p, w, each.detach(), geometry)
             if steering is not None:
                 step = replace(step, weights=steering.weigh(step))
@@ -170,12 +170,28 @@ def weighted_loss(
 
     Args:
         loss: as in :func:`distil`.
-        log_q: shape (B, C).
+        log_q: shape (B, C), or (T, B, C).
         probs: shape (T, B, C).
         weights: shape (T, B).
         geometry: the C labels.
     """
-    return _summed(loss(log_q, probs, geometry), weights)
+    return _summed(judged(loss, log_q, probs, geometry), weights)
+
+
+def judged(loss: DistillationLoss, log_q: Tensor, probs: Tensor, geometry: LabelGeometry) -> Tensor:
+    """The loss of every target (T, B, C), shape (T, B), of a student that says one thing or T.
+
+    Args:
+        loss: as in :func:`distil`.
+        log_q: shape (B, C), compared with every target, or (T, B, C), each with its own.
+        probs: shape (T, B, C).
+        geometry: the C labels.
+    """
+    if log_q.ndim == 2:
+        return loss(log_q, probs, geometry)
+    if not loss.separable:  # samples are compared within a batch, not across heads
+        return torch.stack([loss(q, p, geometry) for q, p in zip(log_q, probs, strict=True)])
+    return loss(log_q.flatten(0, 1), probs.flatten(0, 1), geometry).view(probs.shape[:-1])
 
 
 def _summed(values: Tensor, weights: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from typing_extensions import override
 
-from common.wire import pack_question, unpack_question
+from common.wire import for_one, unpack_asked
 
 _POLL_SECONDS = 0.05
 
@@ -146,11 +146,11 @@ class PatientGrid(Grid):
     def _alone(self, reply: Message) -> list[Message]:
         """The same question again, once for each client, if there were several."""
         asked = self.asked(reply)
-        question, site, clients = unpack_question(asked.content)
+        _, _, clients = unpack_asked(asked.content)
         about = asked.metadata
         return [
             Message(
-                pack_question(question, site, [client]),
+                for_one(asked.content, client),
                 about.dst_node_id,
                 about.message_type,
                 ttl=TTL_SECONDS,

@@ -82,20 +82,23 @@ def learn_labels(
     distil(student, room.features[rows], targets, CrossEntropy(), geometry, schedule, rng)
 
 
-def joined(ensemble: Ensemble, model: nn.Module, room: Classroom, num_clients: int) -> Ensemble:
-    """The ensemble with ``model`` as one more teacher, the last, under the id ``num_clients``.
+def opinion(model: nn.Module, room: Classroom) -> Predictions:
+    """What ``model`` says as one more teacher, with all that a client may have to bring.
+
+    Declared numbers are for clients only.
+    """
+    bias = None
+    if room.quiet is not None:
+        bias = predict(model, room.quiet).astype(np.float64).mean(axis=0).astype(np.float32)
+    return Predictions(predict(model, room.features), bias, len(room.known))
+
+
+def joined(ensemble: Ensemble, own: Predictions, num_clients: int) -> Ensemble:
+    """The ensemble with ``own`` as one more teacher, the last, under the id ``num_clients``.
 
     It brings the bias and the size of what it was trained on, where the clients do; declared
     numbers are for clients only, and fall away.
     """
-    bias = None
-    if ensemble.bias is not None and room.quiet is not None:
-        bias = predict(model, room.quiet).astype(np.float64).mean(axis=0).astype(np.float32)
-    own = Predictions(
-        predict(model, room.features),
-        bias,
-        None if ensemble.num_examples is None else len(room.known),
-    )
     answers = {int(k): _of(ensemble, place) for place, k in enumerate(ensemble.clients)}
     return Ensemble.stack(answers | {num_clients: own}, ensemble.labels)
 

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
@@ -12,17 +12,24 @@ from typing_extensions import override
 
 from common.messages import Question
 from common.reasons import Reason, Refused
+from common.rosters import Roster
 from common.wire import (
     ENCODE,
     HELLO,
+    KEY,
+    MASK,
     PREDICT,
+    REFINE,
     TEACHER,
     client_id,
     framed,
+    pack_consensus,
     pack_question,
+    pack_roster,
     unpack_answers,
+    unpack_asked,
     unpack_hello,
-    unpack_question,
+    unpack_keys,
     unpack_refusal,
     unpack_status,
 )
@@ -42,9 +49,10 @@ _NO_ARRAYS = ArrayRecord()
 class FederatedDistillation(Strategy):
     """Asks for predictions and learns from them; no model arrays go down or come up.
 
-    Before the first round the clients compute features and train their teachers, in two
-    exchanges of their own, so that each phase can be watched. Clients are addressed by
-    their own ids, many to a message: client k lives on the node of partition k mod n.
+    Before they are asked for the first time clients compute features and train their teachers,
+    in two exchanges of their own, so that each phase can be watched. In runs with a feedback,
+    later rounds begin with one more: what the server says back, which teachers learn. Clients are
+    addressed by their own ids, many to a message: client k lives on the node of partition k mod n.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class FederatedDistillation(Strategy):
         self._partitions = 0
         self._carrier = coordinator.carrier
         self._question: Question | None = None
+        self._out: set[int] = set()  # of this round, having failed over what was said
         self._grid: PatientGrid | None = None
 
     @override
@@ -78,13 +87,18 @@ class FederatedDistillation(Strategy):
         assert isinstance(grid, PatientGrid), "an impatient grid would lose clients"
         self._grid = grid
         self._question = question = self._coordinator.ask(self._committed + server_round)
+        self._out = set()
         if not self._nodes:
-            self._prepare(grid, question)
+            self._hello(grid)
+        self._prepare(grid, question)
         self._reach("asked", question.round)
+        self._refine(grid, question)
         self._started = time.monotonic()
         self._progress("predict", 0, len(self._ready))
+        if self._coordinator.summing is not None:
+            return []  # several exchanges, some perhaps twice: all when these are aggregated
         self._coordinator.sent(question, self._ready)
-        return self._messages(question, PREDICT, self._ready)
+        return self._messages(PREDICT, self._ready, lambda own: self._asking(question, own))
 
     @override
     def aggregate_train(
@@ -94,11 +108,12 @@ class FederatedDistillation(Strategy):
         assert question is not None, "Flower configures before it aggregates"
         assert grid is not None, "Flower configures before it aggregates"
         self._log_late(grid)
-        missing = self._gather(grid, question, replies, self._ready)
-        if missing:
+        if self._coordinator.summing is not None:
+            self._add_up(grid, question)
+        elif missing := self._gather(grid, question, replies, self._ready):
             self._ask_again(grid, question, set(missing))
-        self._carrier.seconds["predict"] += time.monotonic() - self._started
-        total = len(self._coordinator.clients)
+        self._carrier.spend("predict", time.monotonic() - self._started)
+        total = len(self._coordinator.cohort)
         self._progress("predict", total, total)
         self._reach("answered", question.round)
         self._coordinator.learn(question)
@@ -128,18 +143,31 @@ class FederatedDistillation(Strategy):
 
     @property
     def _ready(self) -> set[int]:
-        """The clients that have a teacher and are asked."""
-        return self._carrier.ready or set()
+        """The clients that have a teacher and are asked in this round."""
+        return self._carrier.of(self._coordinator.cohort) - self._out
 
     def _prepare(self, grid: PatientGrid, question: Question) -> None:
-        """Have every client compute features and train its teacher, unless it did."""
-        self._hello(grid)
-        known = self._carrier.ready  # by an earlier process; they load what they stored
-        everybody = set(self._coordinator.clients) if known is None else known
+        """Have those who are new to this process compute features and train, unless they did."""
+        strangers = self._carrier.strangers(self._coordinator.cohort)
+        if not strangers:
+            return
         patience = self._coordinator.timeouts
-        encoded = self._phase(grid, "encode", ENCODE, patience.encode, everybody)
+        encoded = self._phase(grid, "encode", ENCODE, patience.encode, strangers)
         ready = self._phase(grid, "teachers", TEACHER, patience.teachers, encoded)
-        self._carrier.ready = ready
+        self._carrier.met(strangers, ready)
+
+    def _refine(self, grid: PatientGrid, question: Question) -> None:
+        """Tell what the server says back, if anything, and have the clients learn it."""
+        consensus, told = self._coordinator.consensus(question.round), self._ready
+        if consensus is None or not told:
+            return
+        self._coordinator.told(consensus, told)
+        messages = self._messages(
+            REFINE, told, lambda own: pack_consensus(consensus, self._coordinator.site, own)
+        )
+        seconds = self._coordinator.timeouts.refine
+        status = self._status(grid, "refine", messages, seconds, told)
+        self._out = self._coordinator.heard(status)
 
     def _hello(self, grid: PatientGrid) -> None:
         """Learn which of Flower's random node ids is which partition; the silent are left out.
@@ -162,7 +190,23 @@ class FederatedDistillation(Strategy):
         self, grid: PatientGrid, name: str, kind: str, seconds: float, clients: set[int]
     ) -> set[int]:
         """Have ``clients`` do a task; return those that say they did it."""
-        assert self._question is not None, "a round is open"
+        question = self._question
+        assert question is not None, "a round is open"
+        messages = self._messages(kind, clients, lambda own: self._asking(question, own))
+        status = self._status(grid, name, messages, seconds, clients)
+        done = {client for client, code in status.items() if code is Reason.accepted}
+        self._exclude({client: code for client, code in status.items() if client not in done})
+        return clients & done
+
+    def _status(
+        self,
+        grid: PatientGrid,
+        name: str,
+        messages: list[Message],
+        seconds: float,
+        clients: set[int],
+    ) -> dict[int, Reason]:
+        """Have ``clients`` do a task; return what became of it, but for who broke its node."""
         started = time.monotonic()
         status: dict[int, Reason] = {}
 
@@ -173,7 +217,6 @@ class FederatedDistillation(Strategy):
             self._progress(name, len(status), len(clients))
 
         self._progress(name, 0, len(clients))
-        messages = self._messages(self._question, kind, clients)
         replies = grid.exchange(messages, seconds, _quietly(note))
         heard: set[int] = set()
         for reply in replies:
@@ -182,28 +225,37 @@ class FederatedDistillation(Strategy):
                 self._give_up(_named(grid, reply), reply)
             else:
                 silent = _named(grid, reply) - status.keys()
-                self._exclude(dict.fromkeys(silent, Reason.client_error))
-        done = {client for client, code in status.items() if code is Reason.accepted}
-        self._exclude({client: code for client, code in status.items() if client not in done})
-        self._exclude(dict.fromkeys(clients - heard, Reason.timeout))
-        self._carrier.seconds[name] += time.monotonic() - started
-        return clients & done
+                status |= dict.fromkeys(silent, Reason.client_error)
+        status |= dict.fromkeys(clients - heard - status.keys(), Reason.timeout)
+        self._carrier.spend(name, time.monotonic() - started)
+        return status
 
-    def _messages(self, question: Question, kind: str, clients: set[int]) -> list[Message]:
+    def _asking(self, question: Question, clients: list[int]) -> RecordDict:
+        return pack_question(question, self._coordinator.site, clients)
+
+    def _messages(
+        self, kind: str, clients: set[int], content: Callable[[list[int]], RecordDict]
+    ) -> list[Message]:
         """One message a node, naming the logical clients that are to act."""
-        group, made = str(question.round), []
+        assert self._question is not None, "a round is open"
+        group, made = str(self._question.round), []
         for node in self._nodes.values():
             own = sorted(clients & self._owned(node))
             if own:
-                content = pack_question(question, self._coordinator.site, own)
-                made.append(Message(content, node, kind, ttl=TTL_SECONDS, group_id=group))
+                made.append(Message(content(own), node, kind, ttl=TTL_SECONDS, group_id=group))
         return made
 
     def _gather(
-        self, grid: PatientGrid, question: Question, replies: Iterable[Message], asked: set[int]
+        self,
+        grid: PatientGrid,
+        question: Question,
+        replies: Iterable[Message],
+        asked: set[int],
+        judge: Callable[[set[int], Message, Question], dict[int, Reason]] | None = None,
     ) -> dict[int, Reason]:
         """Judge all replies; return who could have answered and did not, and why."""
         unheard, missing = set(asked), dict[int, Reason]()
+        admit = judge or self._admit
         # Whoever comes first is judged in its turn, so that equal runs have equal logs.
         for reply in sorted(replies, key=lambda reply: sorted(_named(grid, reply))):
             named = _named(grid, reply)
@@ -211,7 +263,7 @@ class FederatedDistillation(Strategy):
             if reply.has_error():
                 self._give_up(named, reply)
             else:
-                missing |= self._admit(named, reply, question)
+                missing |= admit(named, reply, question)
         self._exclude(dict.fromkeys(unheard, Reason.timeout))
         return missing
 
@@ -219,8 +271,62 @@ class FederatedDistillation(Strategy):
         """Give who did not answer a second chance, within the time of the phase."""
         self._coordinator.sent(question, missing)
         left = self._started + self._coordinator.timeouts.predict - time.monotonic()
-        replies = grid.exchange(self._messages(question, PREDICT, missing), left)
+        messages = self._messages(PREDICT, missing, lambda own: self._asking(question, own))
+        replies = grid.exchange(messages, left)
         self._exclude(self._gather(grid, question, replies, missing))
+
+    def _add_up(self, grid: PatientGrid, question: Question) -> None:
+        """Have the clients add up what they say; if one is lost on the way, once more."""
+        whole = False
+        while not whole:
+            self._log_late(grid)
+            invitation, invited = self._coordinator.invite(self._ready)
+            self._demand(grid, KEY, invitation, invited, self._admit_keys)
+            roster = self._coordinator.close_list()
+            if roster is not None:
+                self._demand(grid, MASK, roster, set(roster.clients), self._admit)
+            whole = self._coordinator.settle()
+
+    def _demand(
+        self,
+        grid: PatientGrid,
+        kind: str,
+        roster: Roster,
+        asked: set[int],
+        judge: Callable[[set[int], Message, Question], dict[int, Reason]],
+    ) -> None:
+        """Send a roster; ask once more who does not answer, within the time of the phase."""
+        question, missing = roster.question, dict.fromkeys(asked, Reason.timeout)
+        end = time.monotonic() + self._coordinator.timeouts.predict
+        for again in (False, True):
+            if again and missing:
+                self._coordinator.remind(roster, missing)
+            messages = self._messages(
+                kind, set(missing), lambda own: pack_roster(roster, self._coordinator.site, own)
+            )
+            replies = grid.exchange(messages, end - time.monotonic())
+            missing = self._gather(grid, question, replies, set(missing), judge)
+        self._exclude(missing)
+
+    def _admit_keys(self, asked: set[int], reply: Message, question: Question) -> dict[int, Reason]:
+        """Judge every public key in a reply; see :meth:`_admit`."""
+        assert self._coordinator.summing is not None, "this run has secure sums"
+        try:
+            refusal = unpack_refusal(reply.content)
+            attempt = self._coordinator.summing.gate.attempt
+            keys = {} if refusal else unpack_keys(reply.content, question.round, attempt)
+            named = {client_id(name): key for name, key in keys.items()}
+        except Refused as broken:
+            whole = framed(reply.content)
+            for client in asked:
+                self._coordinator.refuse(question, client, whole, broken.reason)
+            return {}
+        self._carrier.envelope_bytes += len(framed(reply.content))
+        for client in sorted(named.keys() - asked):
+            self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
+        for client in sorted(asked & named.keys()):
+            self._coordinator.admit_key(client, named[client])
+        return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
 
     def _admit(self, asked: set[int], reply: Message, question: Question) -> dict[int, Reason]:
         """Judge every answer in a reply; a reply that is not one is dropped whole.
@@ -230,7 +336,9 @@ class FederatedDistillation(Strategy):
         """
         try:
             refusal = unpack_refusal(reply.content)
-            answers = {} if refusal else unpack_answers(reply.content, question.round)
+            answers = (
+                {} if refusal else unpack_answers(reply.content, question.round, question.schema)
+            )
             named = {client_id(name): payload for name, payload in answers.items()}
         except Refused as broken:
             whole = framed(reply.content)
@@ -251,16 +359,16 @@ class FederatedDistillation(Strategy):
             return
         for client in clients:
             self._coordinator.ban(client)
-        self._carrier.ready = self._ready - clients
+        self._carrier.drop(clients)
 
     def _log_late(self, grid: PatientGrid) -> None:
         """Log answers to questions of earlier rounds; other replies that come late say nothing."""
         for message, reply in grid.overdue():
-            if message.metadata.message_type != PREDICT or reply.has_error():
+            if message.metadata.message_type not in (PREDICT, MASK) or reply.has_error():
                 continue
-            question, _, asked = unpack_question(message.content)
+            question, _, asked = unpack_asked(message.content)
             try:
-                answers = unpack_answers(reply.content, question.round)
+                answers = unpack_answers(reply.content, question.round, question.schema)
                 named = {client_id(name): payload for name, payload in answers.items()}
             except Refused:
                 continue
@@ -291,7 +399,7 @@ def _connected(grid: Grid) -> list[int]:
 
 def _named(grid: PatientGrid, reply: Message) -> set[int]:
     """The logical clients that the message of this reply was for, which it may speak for."""
-    return set(unpack_question(grid.asked(reply).content)[2])
+    return set(unpack_asked(grid.asked(reply).content)[2])
 
 
 def _quietly(note: Callable[[Message], None]) -> Callable[[Message], None]:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from common.reasons import Reason
@@ -16,14 +16,16 @@ class Tally:
     """What happened to one client over the run.
 
     Attributes:
-        status: of its last round.
+        asked: whether it ever was.
+        status: of the last round in which it was asked.
         reason: of that status.
         ever: every status it has had; distinct clients are counted by it.
         bytes_up: of all its accepted payloads.
-        bytes_down: of all questions to it.
+        bytes_down: of all questions to it, and of what it was told.
         seconds: from the questions to its accepted answers, others' turns included.
     """
 
+    asked: bool = False
     status: str = "lost"
     reason: str = Reason.timeout.name
     ever: set[str] = field(default_factory=set)
@@ -43,14 +45,14 @@ def to_table(tallies: Mapping[int, Tally]) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["client", "status", "reason", "bytes_up", "bytes_down", "seconds"])
     for client, t in tallies.items():
-        row = [client, t.status, t.reason, t.bytes_up, t.bytes_down, round(t.seconds, 3)]
-        table.writerow(row)
+        how = (t.status, t.reason) if t.asked or t.ever else ("not_asked", "")
+        table.writerow([client, *how, t.bytes_up, t.bytes_down, round(t.seconds, 3)])
     return text.getvalue()
 
 
 def to_json(tallies: Mapping[int, Tally]) -> list[dict[str, Any]]:
     """All tallies, in order, as JSON can hold them."""
-    return [asdict(tally) | {"ever": sorted(tally.ever)} for tally in tallies.values()]
+    return [vars(tally) | {"ever": sorted(tally.ever)} for tally in tallies.values()]
 
 
 def from_json(told: list[dict[str, Any]]) -> dict[int, Tally]:

@@ -17,10 +17,15 @@ from common.predictions import Ensemble
 from common.seeds import stream
 from common.state import State
 from server.aggregators import Targets
+from server.answers import Opinions
+from server.combining import combine
 from server.config import ServerConfig
 from server.distil import Lesson, distil
-from server.pretraining import Classroom, joined, learn_labels
+from server.heads import Headed, build
+from server.pretraining import Classroom, joined, learn_labels, opinion
 from server.steering import LABEL, Chain, Course, Steering
+from server.subclasses import check, coarse, fine, heads_for
+from server.weightings import normalised
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +34,21 @@ class Aim:
 
     Attributes:
         teachers: shape (K,), whose opinions were weighed, ascending.
-        weights: shape (K, N), how much each was believed, float64.
-        targets: T of them for each of the N texts, known labels not among them.
+        weights: shape (K, N), how much each was believed, float32.
+        targets: T of them for each of the N texts, known labels not among them; of C labels, or
+            of C * S pseudo-subclasses where the student has heads for them.
+        subclasses: S in ``targets``.
     """
 
     teachers: Ints
     weights: Floats
     targets: Targets
+    subclasses: int = 1
+
+    @property
+    def of_labels(self) -> Targets:
+        """The targets (T, N, C), without subclasses."""
+        return coarse(self.targets, self.subclasses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +74,7 @@ class Method:
         cost: LabelGeometry,
         num_clients: int,
         seed: int,
+        subclasses: int = 1,
     ) -> None:
         """Train the server's own teacher, if there is one.
 
@@ -70,9 +84,17 @@ class Method:
             cost: the ground cost of the first step.
             num_clients: size of the federation.
             seed: the server's own seed.
+            subclasses: S, in how many parts opinions split every label.
+
+        Raises:
+            ConfigError: the loss cannot serve the subclasses, or something else cannot.
         """
         self._config, self._room, self._seed = config, room, seed
         self._num_clients = num_clients
+        self._heads = heads_for(config, num_clients, subclasses)
+        if self._heads is not None:
+            check(config)
+            config.loss.check(fine(cost, subclasses))
         self._own = self._pretrained(cost)
 
     def student(self, num_labels: int) -> nn.Module:
@@ -85,14 +107,27 @@ class Method:
         """What the weighting remembers before the first round."""
         return self._config.weighting.start(self._num_clients + self._has_own_teacher)
 
-    def aim(self, ensemble: Ensemble, cost: LabelGeometry, state: State) -> Aim:
+    def aim(self, opinions: Opinions, cost: LabelGeometry, state: State) -> Aim:
         """Weigh the opinions, the server's own among them, and form the targets."""
-        ensemble = replace(ensemble, labels=self._room.labels)
+        config, room, teachers = self._config, self._room, opinions.clients
+        own = None
         if self._own is not None and self._has_own_teacher:
-            ensemble = joined(ensemble, self._own, self._room, self._num_clients)
-        weights = self._config.weighting.weigh(ensemble, state)  # (K, N)
-        targets = self._config.aggregator.combine(ensemble.probs, weights, cost)  # (T, N, C)
-        return Aim(ensemble.clients, weights, targets)
+            own = opinion(self._own, room)
+            teachers = np.append(teachers, self._num_clients)
+
+        def heard(part: slice) -> Ensemble:
+            labels = None if room.labels is None else room.labels[part]
+            ensemble = replace(opinions.rows(part), labels=labels)
+            if own is None:
+                return ensemble
+            return joined(ensemble, replace(own, probs=own.probs[part]), self._num_clients)
+
+        samples, count = len(room.features), 1
+        if self._heads is not None:
+            count = self._heads.subclasses
+            cost = fine(cost, count)
+        made = combine(heard, samples, config.weighting, state, config.aggregator, cost)
+        return Aim(teachers, made.weights, made.targets, count)
 
     def teach(
         self,
@@ -112,17 +147,20 @@ class Method:
         targets, teachers = self._with_labels(aim, len(cost))
         steering = self._steering(student, targets, teachers, cost, state, server_round)
         lesson = distil(
-            student,
+            student.taught_by(aim.teachers) if isinstance(student, Headed) else student,
             room.features,
             targets,
             config.loss,
-            cost,
+            cost if aim.subclasses == 1 else fine(cost, aim.subclasses),
             config.schedule,
             stream(self._seed, "distil", server_round),
             progress,
             config.geometry.refine,
             steering,
         )
+        if isinstance(student, Headed):
+            student.heard(aim.teachers, normalised(aim.weights))
+            lesson = replace(lesson, geometry=cost)
         if config.fine_tuning is not None:
             rng = stream(self._seed, "fine_tuning", server_round)
             learn_labels(student, room, cost, config.fine_tuning, rng)
@@ -142,7 +180,8 @@ class Method:
 
     def _built(self, num_labels: int) -> nn.Module:
         width = self._room.features.shape[1]
-        return self._config.student.build(width, num_labels, stream(self._seed, "student"))
+        rng = stream(self._seed, "student")
+        return build(self._config.student, width, num_labels, self._heads, rng)
 
     def _copy(self, model: nn.Module, num_labels: int) -> nn.Module:
         made = self._built(num_labels)

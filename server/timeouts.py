@@ -18,6 +18,7 @@ class Timeouts:
     Attributes:
         encode: for the features of private texts.
         teachers: for training the teachers.
+        refine: for the refinement of the teachers before a round, in runs with a feedback.
         predict: for the answers of one round.
         silence: without any progress of any part of the run, after which the run is ended;
             longer than each of the others.
@@ -25,11 +26,12 @@ class Timeouts:
 
     encode: float = Field(default=6 * _HOUR, gt=0, allow_inf_nan=False)
     teachers: float = Field(default=6 * _HOUR, gt=0, allow_inf_nan=False)
+    refine: float = Field(default=6 * _HOUR, gt=0, allow_inf_nan=False)
     predict: float = Field(default=6 * _HOUR, gt=0, allow_inf_nan=False)
     silence: float = Field(default=7 * _HOUR, gt=0, allow_inf_nan=False)
 
     def __post_init__(self) -> None:
-        longest = max(self.encode, self.teachers, self.predict)
+        longest = max(self.encode, self.teachers, self.refine, self.predict)
         if self.silence <= longest:
             raise ConfigError(
                 f"server.timeouts.silence = {self.silence:g} would end a phase that may take "

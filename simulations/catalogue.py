@@ -7,11 +7,14 @@ from typing import Any, get_type_hints
 
 from pydantic.fields import FieldInfo
 
+from clients.refinements import Refinement
 from clients.teachers import Teacher
 from common.configure import dump, find, kind_of, kinds, unknown
 from common.encoders import Encoder
 from common.failures import ConfigError
 from server.aggregators import Aggregator
+from server.cohorts import Cohort
+from server.feedbacks import Feedback
 from server.geometries import Geometry
 from server.losses import DistillationLoss
 from server.students import Student
@@ -19,6 +22,7 @@ from server.weightings import Weighting
 from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
+from simulations.yardsticks import Yardstick
 
 FAMILIES: dict[str, type] = {
     "losses": DistillationLoss,
@@ -26,11 +30,15 @@ FAMILIES: dict[str, type] = {
     "weightings": Weighting,
     "aggregators": Aggregator,
     "teachers": Teacher,
+    "refinements": Refinement,
     "students": Student,
+    "feedbacks": Feedback,
+    "cohorts": Cohort,
     "encoders": Encoder,
     "partitions": Partition,
     "corruptions": Corruption,
     "datasets": Dataset,
+    "yardsticks": Yardstick,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.configure import find, kinds
+from common.encoders._shelf import leftovers
 from common.places import cache_root
 from common.seeds import stream
 from simulations import prepared
@@ -80,6 +81,7 @@ def clear() -> int:
     """
     files = [path for kind in kinds(Dataset) for path in prepared.files_of(kind)]
     files += [path for name in FEATURES for path in (cache_root() / name).glob("*.npy")]
+    files += [path for name in FEATURES for path in leftovers(cache_root() / name)]
     freed = sum(path.stat().st_size for path in files)
     for path in files:
         path.unlink()

@@ -15,10 +15,10 @@ from common.arrays import Floats, Ints
 from common.configure import kind_of
 from common.labels import LabelGeometry
 from common.places import cache_dir
-from common.quantise import to_probs
 from common.records import decode
 from common.terms import Terms
 from common.transfer import TransferSet
+from server.admission import predictions
 from server.archive import open_geometry, open_reader, open_weights
 from server.config import ServerConfig
 from server.distil import predict
@@ -50,15 +50,18 @@ def diagnose(
     clients, weights = clients[theirs], weights[theirs]
     transfer = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256)
     inputs = open_reader(folder).read(transfer.texts, cache_dir() / "features")
-    teachers = np.stack([_released(folder, terms, int(client)) for client in clients])
+    said = [_released(folder, terms, int(client)) for client in clients]
     return {
         "loss": kind_of(config.loss),
         "loss_uses_cost": config.loss.uses_geometry,
         "geometry": kind_of(config.geometry),
         **geometries(geometry, terms.geometry),
+        # Of a secure sum nobody knows who said what.
         "disputes": disputes(
-            predict(student, inputs), teachers, clients, weights, geometry, transfer.texts
-        ),
+            predict(student, inputs), np.stack(said), clients, weights, geometry, transfer.texts
+        )
+        if said
+        else [],
     }
 
 
@@ -115,7 +118,7 @@ def _released(folder: Path, terms: Terms, client: int) -> Floats:
     """Shape (N, C): what a client said in the last round, as it crossed."""
     path = folder / "releases" / str(terms.num_rounds) / f"{client}.bin"
     record = decode(path.read_bytes(), terms.layout, terms.num_rounds, client)
-    return to_probs(record.codes, terms.bits)
+    return predictions(record, terms.bits, terms.subclasses).probs
 
 
 def _drawn(cost: Floats) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def _rehearse(experiment: Experiment, corpus: Corpus, parts: Split) -> dict[str,
     taken = [_fit_seconds(recipe, experiment.seed, probe, corpus, parts) for recipe in recipes]
     fits = float(followers @ taken)
     public = len(parts.transfer) + len(parts.validation) + len(blanks(experiment.clients.blanks))
-    read = [recipe.reads == "features" for recipe in recipes]
+    near = "familiarity" in experiment.disclosed
+    read = [near or recipe.reads == "features" for recipe in recipes]
     reading = float(followers @ read) / len(parts.clients)
     seconds: dict[str, float] = {
         "fixed": _FIXED_SECONDS,

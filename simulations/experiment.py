@@ -15,11 +15,13 @@ from common.component import component
 from common.configure import dump, load, unknown
 from common.failures import ConfigError
 from server.config import ServerConfig
+from server.subclasses import check_used
 from server.weightings import Weighting
 from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
 from simulations.partitions.natural import Natural
+from simulations.secure_sum import check_secure_sum
 
 SHIPPED = Path(__file__).parent / "experiments"
 _INSTEAD = {"teacher": "teachers", "teachers": "teacher"}
@@ -59,11 +61,21 @@ class WireConfig:
     Attributes:
         bits: width of a code; 1 sends the argmax only.
         bits_down: the same of what the server says back (``server.feedback``); not given:
-            ``bits``.
+            ``bits``; no effect where it says nothing.
+        secure_sum: whether clients send masked words, of which the server learns nothing but the
+            sum over all of them. Not given: they answer in clear.
+        contributors: fewest clients that anything may be told of, where sums are secure; not
+            given: 2. ``k_min`` must be no less.
     """
 
     bits: Literal[1, 2, 4, 8, 16] = 8
     bits_down: Literal[1, 2, 4, 8, 16] | None = None
+    secure_sum: bool | None = None
+    contributors: int | None = Field(default=None, ge=2)
+
+    def __post_init__(self) -> None:
+        if not self.secure_sum:  # what changes nothing changes no run id
+            object.__setattr__(self, "secure_sum", None)
 
 
 @component
@@ -90,7 +102,7 @@ class Experiment:
     num_rounds: int = Field(default=1, ge=1)
     seed: int = Field(default=7, ge=0)
     k_min: int = Field(default=1, ge=1)
-    disclose: tuple[Literal["num_examples"], ...] = ()
+    disclose: tuple[Literal["familiarity", "num_examples"], ...] = ()
     bounds: bool = False
 
     def __post_init__(self) -> None:
@@ -102,6 +114,9 @@ class Experiment:
         self._check_corrupted_clients()
         self._check_feedback()
         check_disclosed(self, self.server.weighting)
+        check_secure_sum(self)
+        if self.clients.num_subclasses > 1:
+            check_used(self.server)
         if (key := self.server.needs_labels) and self.data.labelled_transfer is None:
             raise ConfigError(
                 f"{key} needs known labels of some transfer texts; write for example "
@@ -115,10 +130,9 @@ class Experiment:
                 "server.feedback says something back, and no client makes anything of it; write "
                 "clients.refinement = 'digest_revisit'"
             )
-        if not says and (learns or self.wire.bits_down is not None):
-            key = "clients.refinement" if learns else "wire.bits_down"
+        if learns and not says:
             raise ConfigError(
-                f"{key} is about what the server says back, and it says nothing; write "
+                "clients.refinement is about what the server says back, and it says nothing; write "
                 "server.feedback = 'consensus'"
             )
 
@@ -132,7 +146,12 @@ class Experiment:
 
     @property
     def disclosed(self) -> tuple[str, ...]:
-        """The declared extras of an answer: the bias if it is needed, and ``disclose``."""
+        """The declared extras of an answer: the bias if it is needed, and ``disclose``.
+
+        None where sums are secure: clients weigh themselves, and what they need stays with them.
+        """
+        if self.wire.secure_sum:
+            return ()
         bias = ("bias",) if "bias" in self.server.weighting.needs else ()
         return bias + self.disclose
 
@@ -146,10 +165,13 @@ class Experiment:
         """32 hex digits; the same for experiments in which the same bytes cross."""
         table = {key: value for key, value in dump(self).items() if key != "bounds"}
         del table["server"]["timeouts"]
+        del table["clients"]["vectorised"]
         if table["clients"]["availability"] == {"kind": "always"}:
             del table["clients"]["availability"]
         if table["server"]["cohort"] == {"kind": "everyone"}:
             del table["server"]["cohort"]
+        if "familiarity" not in self.disclose:
+            del table["clients"]["familiarity"]
         if not self.data.corruptions:  # what changes nothing changes no run id
             del table["data"]["corruptions"]
         text = json.dumps(table, sort_keys=True)
@@ -163,6 +185,8 @@ def check_disclosed(experiment: Experiment, weighting: Weighting) -> None:
         ConfigError: what to write.
     """
     told = {"bias", "labels", *experiment.disclose}
+    if experiment.wire.secure_sum:
+        told.add("num_examples")  # inside the sum
     if missing := weighting.needs - told:
         raise ConfigError(
             f"server.weighting needs {sorted(missing)} of every client; "

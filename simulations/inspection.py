@@ -7,11 +7,12 @@ import numpy as np
 
 from common.audit import released, verified
 from common.failures import CheckFailed, ConfigError, FolderError
-from common.files import read_json
+from common.files import read_json, read_lines
 from common.messages import sha256
 from common.quantise import to_probs
 from common.reasons import Reason, Refused
-from common.records import decode
+from common.records import CONSENSUS, decode
+from common.rosters import KEYS
 from common.terms import Terms
 from simulations.folder import refuse_later
 
@@ -37,6 +38,11 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
     clients = [e for p in sorted((folder / "audit").glob("client-*.jsonl")) for e in verified(p)]
     if ghosts := released(server) - released(clients):
         raise CheckFailed(f"the server logged {len(ghosts)} release(s) that no client logged")
+    # What is said in a round that was begun anew was logged in a line that was put aside.
+    aside = folder / "audit" / "server-cut.jsonl"
+    said = _told(server) | _told(read_lines(aside) if aside.exists() else [])
+    if unheard := _told(clients) - said:
+        raise CheckFailed(f"clients took {len(unheard)} consensus(es) that no server logged")
     rows = [_row(folder, terms, entry) for entry in server if entry["direction"] == "up"]
     chosen = [
         row
@@ -53,7 +59,17 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
         "log_lines": {"server": len(server), "clients": len(clients)},
         "sides_agree": released(server) == released(clients),
         "fields": _fields(terms),
+        "consensus": [entry for entry in server if entry["schema"] == CONSENSUS],
         "messages": chosen,
+    }
+
+
+def _told(entries: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
+    """The (round, client, sha256) of everything that the server said back and that was taken."""
+    return {
+        (e["round"], e["client"], e["sha256"])
+        for e in entries
+        if e["schema"] == CONSENSUS and e["verdict"] == Reason.accepted.name
     }
 
 
@@ -71,6 +87,9 @@ def table(found: dict[str, Any]) -> list[str]:
     made.append(f"both sides' logs {agree}: {found['log_lines']}")
     made += ["", "client -> server, one byte string per client and round:"]
     made += [f"  {name:14}{about}" for name, about in found["fields"].items()]
+    if told := found["consensus"]:
+        sizes = f"{len(told)} byte strings, {sum(entry['bytes'] for entry in told):,} bytes"
+        made += ["", f"server -> client, before every round but the first: {sizes}"]
     made += ["", "round  client    bytes  verdict       entropy  sha256"]
     for m in found["messages"]:
         entropy = "" if m["mean_entropy"] is None else f"{m['mean_entropy']:.3f}"
@@ -83,12 +102,20 @@ def table(found: dict[str, Any]) -> list[str]:
 
 def _fields(terms: Terms) -> dict[str, str]:
     layout = terms.layout
+    if terms.secure is not None:
+        return {
+            "header": "56 bytes: magic, schema, bits, flags, round, client, rows, classes, binding",
+            "masked words": f"{layout.rows} x {layout.classes + 2} of 32 bits, noise one by one",
+            "public key": "32 bytes, before them",
+        }
     made = {
         "header": "56 bytes: magic, schema, bits, flags, round, client, rows, classes, binding",
         "predictions": f"{layout.rows} x {layout.classes} codes of {layout.bits} bits",
     }
     if "bias" in terms.disclosed:
         made["bias"] = f"{layout.classes} codes: mean prediction on the '{terms.blanks}' texts"
+    if "familiarity" in terms.disclosed:
+        made["familiarity"] = f"{layout.rows} codes: distance of each text to the client's own"
     if "num_examples" in terms.disclosed:
         made["num_examples"] = "4 bytes"
     return made
@@ -97,13 +124,15 @@ def _fields(terms: Terms) -> dict[str, str]:
 def _row(folder: Path, terms: Terms, entry: dict[str, Any]) -> dict[str, Any]:
     row = {k: entry[k] for k in ("round", "client", "bytes", "verdict", "sha256", "attempts")}
     row["mean_entropy"] = None
-    if entry["verdict"] != "accepted":
+    if entry["verdict"] != "accepted" or entry["schema"] == KEYS:
         return row
     path = folder / "releases" / str(entry["round"]) / f"{entry['client']}.bin"
     try:
         payload = path.read_bytes()
         if sha256(payload) != entry["sha256"]:
             raise Refused(Reason.refused)
+        if terms.secure is not None:
+            return row  # nobody can look into it
         record = decode(payload, terms.layout, entry["round"], entry["client"])
     except (OSError, Refused) as error:
         raise CheckFailed(f"releases/{entry['round']}/{path.name} is missing or damaged") from error

@@ -9,8 +9,10 @@ import torch
 from clients.app import guarded
 from clients.client import Client
 from clients.flushing import settled
+from clients.side_by_side import SideBySide
 from common.messages import Answer, Question
 from common.reasons import Reason
+from common.rosters import Roster
 from server.app import peak_mb
 from server.checkpoint import newest
 from server.coordinator import Coordinator
@@ -27,8 +29,8 @@ def federate(folder: Path, progress: Progress) -> None:
     everybody = _Clients(folder / "clients", coordinator, progress)
     for server_round in range(done + 1, terms.num_rounds + 1):
         question = coordinator.ask(server_round)
-        if server_round == done + 1:
-            everybody.prepare()
+        everybody.prepare()
+        everybody.refine(server_round)
         everybody.answer(question)
         coordinator.learn(question)
     coordinator.finish({"driver_peak_mb": peak_mb()})
@@ -40,39 +42,110 @@ class _Clients:
     def __init__(self, stores: Path, coordinator: Coordinator, progress: Progress) -> None:
         self._stores, self._coordinator, self._progress = stores, coordinator, progress
         self._carrier = coordinator.carrier
+        self._out: set[int] = set()  # of this round, having failed over what was said
 
     def prepare(self) -> None:
         """Features, then teachers, loaded if stored; who cannot is asked nothing more."""
-        ready = set(self._coordinator.clients)
-        if self._carrier.ready is not None:  # an earlier process knew
-            ready = self._carrier.ready
-        for phase, task in (("encode", Client.encode), ("teachers", Client.train)):
+        ready = strangers = self._carrier.strangers(self._coordinator.cohort)
+        if not strangers:
+            return
+        room = SideBySide(guarded)
+        tasks = (("encode", Client.encode, dict), ("teachers", room.train, room.finished))
+        for phase, task, finished in tasks:
             started = time.monotonic()
-            ready = self._phase(phase, task, sorted(ready))
-            self._carrier.seconds[phase] += time.monotonic() - started
-        self._carrier.ready = ready
+            ready = self._phase(phase, task, finished, sorted(ready))
+            self._carrier.spend(phase, time.monotonic() - started)
+        self._carrier.met(strangers, ready)
 
-    def _phase(self, name: str, task: Callable[[Client], None], asked: list[int]) -> set[int]:
-        """Have clients do a task; return those that did it."""
-        ready = set()
+    def refine(self, server_round: int) -> None:
+        """Bring everybody what the server says back, if anything."""
+        self._out = set()
+        consensus = self._coordinator.consensus(server_round)
+        if consensus is None or not (told := self._carrier.of(self._coordinator.cohort)):
+            return
+        started, status = time.monotonic(), dict[int, Reason]()
+        self._coordinator.told(consensus, told)
+        for done, client in enumerate(sorted(told), start=1):
+            store = self._stores / str(client)
+            status[client] = guarded(store, lambda one: one.refine(consensus))
+            self._progress("refine", done, len(told))
+        self._out = self._coordinator.heard(status)
+        self._carrier.spend("refine", time.monotonic() - started)
+
+    def _phase(
+        self,
+        name: str,
+        task: Callable[[Client], None],
+        finished: Callable[[], dict[int, Reason]],
+        asked: list[int],
+    ) -> set[int]:
+        """Have clients do a task; return those that did it, some of them when all were asked."""
+        status = {}
         for done, client in enumerate(asked, start=1):
-            reason = guarded(self._stores / str(client), task)
-            if reason is Reason.accepted:
-                ready.add(client)
-            else:
-                self._coordinator.exclude(client, reason)
+            status[client] = guarded(self._stores / str(client), task)
             self._progress(name, done, len(asked))
+        status |= finished()
+        ready = {client for client, reason in status.items() if reason is Reason.accepted}
+        for client in sorted(status.keys() - ready):
+            self._coordinator.exclude(client, status[client])
         return ready
 
     def answer(self, question: Question) -> None:
         """Bring every client's answer to the coordinator's gate; ask once more who has none."""
-        started, asked = time.monotonic(), sorted(self._carrier.ready or ())
+        started = time.monotonic()
+        asked = sorted(self._carrier.of(self._coordinator.cohort) - self._out)
+        if self._coordinator.summing is not None:
+            self._add_up(set(asked))
+            self._carrier.spend("predict", time.monotonic() - started)
+            return
         missing = self._ask(question, asked, "predict")
         if missing:
             missing = self._ask(question, sorted(missing), None)
         for client, reason in missing.items():
             self._coordinator.exclude(client, reason)
-        self._carrier.seconds["predict"] += time.monotonic() - started
+        self._carrier.spend("predict", time.monotonic() - started)
+
+    def _add_up(self, ready: set[int]) -> None:
+        """Have the clients add up what they say; if one is lost on the way, once more."""
+        coordinator, whole = self._coordinator, False
+        while not whole:
+            invitation, invited = coordinator.invite(ready)
+            self._demand(invitation, invited, self._name_key)
+            roster = coordinator.close_list()
+            if roster is not None:
+                self._demand(roster, set(roster.clients), self._contribute)
+            whole = coordinator.settle()
+
+    def _demand(
+        self, roster: Roster, asked: set[int], task: Callable[[Client, Roster], Callable[[], None]]
+    ) -> None:
+        """Bring a roster to clients and back what each has to say; ask once more who fails."""
+        missing = dict.fromkeys(asked, Reason.timeout)
+        for again in (False, True):
+            if again and missing:
+                self._coordinator.remind(roster, missing)
+            for client in sorted(missing):
+                said: list[Callable[[], None]] = []
+                store = self._stores / str(client)
+                reason = guarded(store, lambda one, said=said: said.append(task(one, roster)))  # type: ignore[misc]
+                for bring in said:  # outside the guard: the server's failures are not the client's
+                    bring()
+                missing[client] = reason
+            missing = {k: why for k, why in missing.items() if why is not Reason.accepted}
+        for client, reason in missing.items():
+            self._coordinator.exclude(client, reason)
+
+    def _name_key(self, client: Client, invitation: Roster) -> Callable[[], None]:
+        key = client.name_key(invitation)
+        return lambda: self._coordinator.admit_key(client.id, key)
+
+    def _contribute(self, client: Client, roster: Roster) -> Callable[[], None]:
+        answer = client.contribute(roster)
+
+        def bring() -> None:
+            self._coordinator.admit(roster.question, answer.client, answer.payload)
+
+        return bring
 
     def _ask(self, question: Question, asked: list[int], phase: str | None) -> dict[int, Reason]:
         """Ask some clients; return who did not answer, and why."""

@@ -24,6 +24,8 @@ from simulations.events import Progress
 from simulations.examination import Answers, Examination, Intervals, Metrics, open_examination
 from simulations.experiment import read
 from simulations.folder import read_call
+from simulations.opened import open_stores
+from simulations.personal import before_and_after
 from simulations.pictures import confusion, expected_position, holdings, reliability
 from simulations.provision import divide
 from simulations.reporting.report import write_report
@@ -55,6 +57,9 @@ def observe(folder: Path, progress: Progress) -> None:
     call, table = read_call(folder), None if bounds is None else bounds.table()
     intervals = _intervals(experiment.seed, exam, answers, bounds)
     summary = complete(folder, experiment, metrics, table, call, intervals)
+    if experiment.bounds and experiment.server.feedback is not None:
+        opened = open_stores(experiment, folder, exam, encoder)
+        summary["personal"] = before_and_after(opened, corpus, parts)
     summary["seconds"]["evaluate"] = round(time.monotonic() - started, 3)
     # Only the wall clock is the same in all processes of a run, and it may have been set back.
     since = max(time.time() - call["started"], summary["seconds"]["evaluate"])

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from common.configure import kind_of
-from common.records import Flags, Layout
+from common.masked import masked_length
+from common.records import Layout, flags_of
+from common.rosters import KEY_BYTES
 from simulations.corruptions import Shard
 from simulations.datasets import Corpus
 from simulations.experiment import Experiment
@@ -41,10 +43,11 @@ def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
     held = list(shards(experiment, corpus, parts))
     num_labels = len(corpus.geometry)
     counts = np.array(holdings([shard.labels for shard in held], num_labels))
-    flags = Flags.none
-    for name in experiment.disclosed:
-        flags |= Flags[name]
-    layout = Layout(len(parts.transfer), num_labels, experiment.wire.bits, flags, bytes(32))
+    flags = flags_of(experiment.disclosed)
+    columns = num_labels * experiment.clients.num_subclasses
+    layout = Layout(len(parts.transfer), columns, experiment.wire.bits, flags, bytes(32))
+    masked = masked_length(len(parts.transfer), num_labels) + KEY_BYTES
+    each = masked if experiment.wire.secure_sum else layout.length
     made = {
         "labels": list(corpus.geometry.names),
         "rows": {
@@ -56,8 +59,8 @@ def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
         "clients": _clients(experiment, corpus, parts, held, counts),
         "size_gini": round(size_gini(counts.sum(axis=1)), 4),
         "overlap": _overlap(corpus, parts, held),
-        "bytes_up_per_client_and_round": layout.length,
-        "bytes_up": layout.length * experiment.data.num_clients * experiment.num_rounds,
+        "bytes_up_per_client_and_round": each,
+        "bytes_up": each * experiment.data.num_clients * experiment.num_rounds,
     }
     if rehearsed:
         from simulations.estimate import estimate

@@ -30,6 +30,7 @@ from simulations.events import Progress
 from simulations.experiment import Experiment
 from simulations.provisioned import is_sealed, reopen, seal
 from simulations.saved_split import corpus_sha256
+from simulations.secure_sum import agreed
 from simulations.shards import shards
 from simulations.split import Split, split
 
@@ -48,7 +49,8 @@ def provision(experiment: Experiment, folder: Path, progress: Progress) -> None:
         _clear(folder)
         _fill(experiment, folder)
         seal(folder)
-    if experiment.clients.reads_features or experiment.server.student.reads == "features":
+    readers = experiment.clients.reads_features or "familiarity" in experiment.disclosed
+    if readers or experiment.server.student.reads == "features":
         _warm(folder, progress)
 
 
@@ -117,6 +119,8 @@ def _terms(
         disclosed=experiment.disclosed,
         encoder={"kind": kind_of(encoder)} | dump(encoder),
         bits_down=experiment.bits_down,
+        subclasses=experiment.clients.num_subclasses,
+        secure_sum=agreed(experiment),
     )
 
 

@@ -6,8 +6,19 @@ from typing import Any
 from common.faults import stamped
 from common.files import read_json, write_json
 from simulations.experiment import Experiment
+from simulations.personal import line
 
-PHASES = ("start", "encode", "teachers", "predict", "aggregate", "distil", "evaluate", "total")
+PHASES = (
+    "start",
+    "encode",
+    "teachers",
+    "refine",
+    "predict",
+    "aggregate",
+    "distil",
+    "evaluate",
+    "total",
+)
 NO_PRIVACY = {"guarantee": "none", "epsilon": None, "delta": None, "unit": None}
 
 
@@ -32,7 +43,7 @@ def complete(
     served = read_json(folder / "checkpoint" / "server.json")
     outside = folder / "checkpoint" / "outside.json"
     watched = read_json(outside) if outside.exists() else {}
-    seconds = dict.fromkeys(PHASES, 0.0) | served["seconds"]
+    seconds = dict.fromkeys(set(PHASES) - {"refine"}, 0.0) | served["seconds"]
     for phase, more in watched.get("seconds", {}).items():
         seconds[phase] += more
     return _frame(experiment, call) | {
@@ -43,7 +54,7 @@ def complete(
         "bounds": bounds,
         "intervals": intervals,
         "wire": _wire(experiment, served),
-        "seconds": {phase: round(seconds[phase], 3) for phase in PHASES},
+        "seconds": {phase: round(seconds[phase], 3) for phase in _phases(seconds)},
         "memory": {
             "driver_peak_mb": served["driver_peak_mb"],
             "worker_peak_mb": watched.get("worker_peak_mb", served["driver_peak_mb"]),
@@ -95,9 +106,11 @@ def _told(summary: dict[str, Any], folder: Path) -> list[str]:
     made += _spread(summary.get("intervals") or {})
     wire, seconds, memory = summary["wire"], summary["seconds"], summary["memory"]
     ratio = wire["fedavg_bytes_per_client"] / max(wire["bytes_up_per_client"], 1)
-    took = ", ".join(f"{p} {seconds[p]:.1f}" for p in PHASES[:-1])
+    took = ", ".join(f"{p} {seconds[p]:.1f}" for p in _phases(seconds)[:-1])
+    own = [line(summary["personal"])] if summary.get("personal") else []
     return [
         *made,
+        *own,
         "",
         f"sent up per client: {wire['bytes_up_per_client']:,} bytes of predictions "
         f"(FedAvg of the same student: {wire['fedavg_bytes_per_client']:,}, {ratio:.0f}x)",
@@ -107,6 +120,11 @@ def _told(summary: dict[str, Any], folder: Path) -> list[str]:
         f"memory: driver {memory['driver_peak_mb']:.0f} MB, worker {_mb(memory)}",
         f"report: {folder / 'report.html'}",
     ]
+
+
+def _phases(seconds: dict[str, float]) -> tuple[str, ...]:
+    """The phases in their order; runs without a feedback have no refinement."""
+    return tuple(p for p in PHASES if p in seconds or p != "refine")
 
 
 def _spread(intervals: dict[str, Any]) -> list[str]:

@@ -84,7 +84,9 @@ def _phases(folder: Path, again: Path, summary: dict[str, Any]) -> Iterator[tupl
     yield "the transfer set", _texts(folder), texts
     yield "the transfer set (summary.json)", summary["hashes"]["transfer_set"], texts
     logged, made = _releases(folder), _releases(again)
-    for number, client in sorted(logged.keys() | made.keys()):
+    secure = Terms.read(folder / "terms.json").secure is not None
+    # Masks are new in every run; what they hide is compared as the predictions.
+    for number, client in () if secure else sorted(logged.keys() | made.keys()):
         what = f"the release of client {client} in round {number}"
         yield f"{what} (audit log)", logged.get((number, client)), made.get((number, client))
         yield what, _file(folder, number, client), _file(again, number, client)

@@ -1,6 +1,7 @@
 """The privacy promise: soft predictions cross, nothing else."""
 
 import base64
+import copy
 import dataclasses
 import json
 import os
@@ -13,10 +14,10 @@ import pytest
 from clients.client import Client
 from clients.store import Store
 from common.files import read_lines, write_lines
-from common.messages import Answer, Question
-from common.records import HEADER, Flags, Record
+from common.messages import Answer, Consensus, Question
+from common.records import DISCLOSURES, HEADER, Flags, Record
 from common.terms import Terms
-from common.wire import pack_answers, pack_question
+from common.wire import REFINE, pack_answers, pack_consensus, pack_question
 from server.app import serve
 from simulations.events import silent
 from simulations.experiment import to_toml
@@ -91,13 +92,24 @@ def names(kind):
 
 def test_exactly_these_fields_cross():
     assert names(Question) == ["round", "schema", "binding"]
+    assert names(Consensus) == ["question", "payload"]
     assert names(Answer) == ["client", "payload"]
     assert names(Record) == ["round", "client", "codes", "bias", "scalar", "num_examples"]
     assert [flag.name for flag in Flags] == ["bias", "scalar", "num_examples"]
+    assert DISCLOSURES == {
+        "bias": Flags.bias,
+        "familiarity": Flags.scalar,
+        "num_examples": Flags.num_examples,
+    }
     assert HEADER.size == 56
     question = pack_question(Question(1, 1, bytes(32)), "site", [0])
     assert {n: list(r) for n, r in question.items()} == {
         "question": ["schema", "round", "binding", "site", "clients"]
+    }
+    consensus = pack_consensus(Consensus(Question(2, 4, bytes(32)), b""), "site", [0])
+    assert {n: list(r) for n, r in consensus.items()} == {
+        "question": ["schema", "round", "binding", "site", "clients"],
+        "consensus": ["record"],
     }
     answer = pack_answers([Answer(0, b"")], 1)
     assert {n: list(r) for n, r in answer.items()} == {"pred": ["0"], "meta": ["schema", "round"]}
@@ -122,6 +134,26 @@ def test_clients_with_other_texts_and_the_same_teacher_say_the_same(tmp_path):
     assert one[:12] == two[:12]
     assert (one[12:16], two[12:16]) == (b"\1\0\0\0", b"\2\0\0\0")
     assert one[16:] == two[16:]
+
+
+def test_a_declared_familiarity_changes_its_own_block_of_bytes_and_nothing_else(tmp_path):
+    """Constant teachers, other texts: what differs is one code per text, where it was declared."""
+    told = ("disclose = ['familiarity']", "clients.teacher = 'constant'")
+    folder = stocked(tiny_with(*told), tmp_path / "run")
+    terms, payloads = Terms.read(folder / "terms.json"), []
+    for client in (1, 2):
+        made = Client(Store(folder / "clients" / str(client)))
+        made.encode()
+        made.train()
+        payloads.append(made.answer(Question(1, 1, terms.binding)).payload)
+    one, two = payloads
+    block = slice(HEADER.size + terms.rows * 3 + 3, HEADER.size + terms.rows * 3 + 3 + terms.rows)
+    assert block.stop == len(one) == len(two) == terms.layout.length
+    assert one[block] != two[block]
+    predictions = slice(HEADER.size, HEADER.size + terms.rows * 3)
+    for payload in payloads:  # each client's constant is its own
+        rows = [payload[predictions][i : i + 3] for i in range(0, terms.rows * 3, 3)]
+        assert len(set(rows)) == 1
 
 
 def spellings(text):
@@ -149,10 +181,21 @@ def leaks(folder, texts):
     return found
 
 
-@pytest.fixture(scope="module")
-def canary(tmp_path_factory):
+FEEDBACK = (
+    "num_rounds = 2; bounds = true; server.feedback = 'consensus'",
+    "clients.refinement = 'digest_revisit'",
+)
+
+
+DISCLOSED = ("bounds = true; disclose = ['familiarity']", "server.weighting = 'familiarity'")
+
+
+@pytest.fixture(scope="module", params=["one round", "feedback", "familiarity"])
+def canary(request, tmp_path_factory):
     """A whole run, observer and report included, in which client 0 holds canaries."""
-    folder = stocked(tiny_with("bounds = true"), tmp_path_factory.mktemp("canary") / "run")
+    more = {"feedback": FEEDBACK, "familiarity": DISCLOSED}
+    made = tiny_with(*more.get(request.param, ("bounds = true",)))
+    folder = stocked(made, tmp_path_factory.mktemp("canary") / "run")
     shard = folder / "clients" / "0" / "shard.jsonl"
     rows = read_lines(shard)
     private = {row["text"] for k in range(4) for row in read_lines(_shard(folder, k))}
@@ -165,7 +208,7 @@ def canary(tmp_path_factory):
     grid = LocalGrid(2)
     serve(grid, folder, silent)
     keep_call(folder, experiment="canary", backend="inline", started=0.0)
-    (folder / "experiment.toml").write_text(to_toml(tiny_with("bounds = true")))
+    (folder / "experiment.toml").write_text(to_toml(made))
     observe(folder, silent)
     return folder, grid, private - shared
 
@@ -211,12 +254,36 @@ def test_the_search_finds_what_every_client_holds(canary):
         (folder / "logs" / "leak.txt").unlink()
 
 
+def crossed(messages):
+    """All that messages hold, as a text and as the bytes of their arrays."""
+    made = [repr(message.content).encode() for message in messages]
+    records = [r for m in messages for r in m.content.array_records.values()]
+    return b"\0".join(made + [array.data for record in records for array in record.values()])
+
+
 def test_no_private_text_crossed(canary):
     _, grid, private = canary
-    crossed = b"".join(repr(message.content).encode() for message in grid.sent + grid.received)
+    found = crossed(grid.sent + grid.received)
     wanted = {s for text in [*CANARIES, *private] for s in spellings(text)}
-    assert len(crossed) > 1000
-    assert not any(spelling in crossed for spelling in wanted)
+    assert len(found) > 1000
+    assert not any(spelling in found for spelling in wanted)
+
+
+@pytest.mark.parametrize("spelling", range(9))
+def test_it_would_be_seen_in_what_goes_down(canary, spelling):
+    """The control: a server that hides a text in what it says back is found by the same search."""
+    _, grid, _ = canary
+    told = [m for m in grid.sent if m.metadata.message_type == REFINE]
+    if not told:
+        assert grid.contexts is not None  # one round: nothing is said back
+        return
+    question = Question(2, 4, bytes(32))
+    hidden = b"\x00\x01\x02" + list(spellings(CANARIES[1]))[spelling] + b"\xff"
+    leak = copy.copy(told[0])
+    leak.content = pack_consensus(Consensus(question, hidden), "site", [0])
+    wanted = {s for text in CANARIES for s in spellings(text)}
+    assert not any(s in crossed(told) for s in wanted)
+    assert any(s in crossed([leak]) for s in wanted)
 
 
 def test_nobody_else_may_open_the_clients_folder(canary):

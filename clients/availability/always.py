@@ -1,6 +1,6 @@
 """Nobody drops out."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from common.component import component
 @component
 class Always(Availability):
     """Every client answers in every round."""
+
+    is_certain: ClassVar[bool] = True
 
     @override
     def draw(self, rng: np.random.Generator, num_rounds: int) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """The convex problem behind ``frozen_linear``. Imports torch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from clients.refinements import Lesson, Plan, softened
 from common.arrays import Floats, Ints
 
 _STEPS, _TOLERANCE, _MEMORY = 500, 1e-7, 20
@@ -30,7 +32,42 @@ def solve(features: Floats, labels: Ints, num_labels: int, penalty: float) -> ND
         Shape (C, D + 1), float32; the last column is the bias, penalised like the rest.
     """
     inputs, targets = _with_one(features), torch.from_numpy(labels.astype(np.int64))
-    weights = torch.zeros(num_labels, inputs.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def wrong(weights: Tensor) -> Tensor:
+        return functional.cross_entropy(inputs @ weights.T, targets, reduction="sum")
+
+    return _minimised(wrong, num_labels, inputs.shape[1], penalty)
+
+
+def solve_jointly(lesson: Lesson, plan: Plan, penalty: float) -> NDArray[Any]:
+    """The minimiser of the same with one term more, as strictly convex as without it.
+
+    Added is ``plan.share`` times the cross-entropy of the consensus on the shared texts, summed,
+    at ``plan.temperature`` (:func:`clients.teachers._refining.digesting`).
+
+    Args:
+        lesson: features of M private and N shared texts, labels, consensus.
+        plan: how much a shared text counts, and how soft the consensus is learned.
+        penalty: more than 0.
+    """
+    private, shared = _with_one(lesson.private), _with_one(lesson.shared)
+    labels, warmth = torch.from_numpy(lesson.labels.astype(np.int64)), plan.temperature
+    targets = torch.from_numpy(softened(lesson.consensus, warmth))
+
+    def wrong(weights: Tensor) -> Tensor:
+        own = functional.cross_entropy(private @ weights.T, labels, reduction="sum")
+        scores = shared @ weights.T / warmth
+        others = functional.cross_entropy(scores, targets, reduction="sum")
+        return own + plan.share * warmth**2 * others
+
+    return _minimised(wrong, targets.shape[1], shared.shape[1], penalty)
+
+
+def _minimised(
+    wrong: Callable[[Tensor], Tensor], num_labels: int, width: int, penalty: float
+) -> NDArray[Any]:
+    """From zeros, over (C, D + 1) weights; ``wrong`` is convex."""
+    weights = torch.zeros(num_labels, width, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [weights],
         max_iter=_STEPS,
@@ -42,8 +79,7 @@ def solve(features: Floats, labels: Ints, num_labels: int, penalty: float) -> ND
 
     def value() -> Tensor:
         optimiser.zero_grad()
-        wrong = functional.cross_entropy(inputs @ weights.T, targets, reduction="sum")
-        loss = wrong + penalty / 2 * weights.square().sum()
+        loss = wrong(weights) + penalty / 2 * weights.square().sum()
         loss.backward()
         return loss
 

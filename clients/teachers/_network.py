@@ -5,8 +5,8 @@ has of its own, a layer or two, is put over it for the length of a call.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 from typing_extensions import override
 
+from clients.refinements import Lesson, Plan
 from clients.teachers import FittedTeacher
+from clients.teachers._refining import Loss, courses, revisiting, steps_of
 from clients.teachers._training import Pace, batches, num_steps
 from common.arrays import Floats, Ints
 from common.encoders._pretrained import Row, padded
@@ -51,6 +52,17 @@ class Network:
     fast: frozenset[str]
     num_labels: int
     base: bytes
+
+    def last_layer(self) -> tuple[str, nn.Linear]:
+        """The name of the linear layer that makes the scores, and the layer.
+
+        Raises:
+            DataError: the model ends otherwise.
+        """
+        for name, layer in reversed(list(self.module.named_modules())):
+            if isinstance(layer, nn.Linear) and layer.out_features == self.num_labels:
+                return name, layer
+        raise DataError("the model of a teacher has no last linear layer to split labels by")
 
 
 class TextPace(Pace, Protocol):
@@ -87,7 +99,37 @@ def fit(
         own = _started(network, generator)
         with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream
             torch.manual_seed(seed)
-            _train(network, own, pace, (network.rows(texts), labels), generator, progress)
+            steps = num_steps(pace, len(labels))
+            course = Course(network.rows(texts), revisiting(labels), steps, pace.batch_size)
+            descend(network, own, pace, course, generator, progress)
+    return FittedNetwork(network, {name: t.detach().numpy() for name, t in own.items()})
+
+
+def refine(
+    network: Network,
+    pace: TextPace,
+    fitted: FittedTeacher,
+    lesson: Lesson,
+    plan: Plan,
+    rng: np.random.Generator,
+) -> "FittedNetwork":
+    """Digest, then revisit: each as :func:`fit` trains, from the teacher's own part as it is.
+
+    No head is new any more, so all learn at the same rate. A teacher that never saw an example
+    sets out anew, for zeros would not learn.
+    """
+    seed = int(rng.integers(2**63))
+    generator, stored = torch.Generator().manual_seed(seed), fitted.tensors()
+    own = {name: torch.tensor(stored[name], requires_grad=True) for name in network.own}
+    if network.fresh and not any(stored[name].any() for name in network.fresh):
+        own = _started(network, generator)
+    even = replace(network, fast=frozenset())
+    with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream
+        torch.manual_seed(seed)
+        for stage, texts, loss in courses(lesson, plan):
+            size, steps = stage.batch_size or pace.batch_size, steps_of(stage, len(texts), pace)
+            course = Course(network.rows(texts), loss, steps, size, stage.learning_rate)
+            descend(even, own, pace, course, generator, None)
     return FittedNetwork(network, {name: t.detach().numpy() for name, t in own.items()})
 
 
@@ -116,58 +158,103 @@ class FittedNetwork(FittedTeacher):
 
     @override
     def predict(self, inputs: Sequence[str]) -> Floats:
+        probs = np.empty((len(inputs), self.network.num_labels), dtype=np.float32)
+        for batch, scores in self._scored(inputs):
+            probs[batch] = torch.softmax(scores.double(), dim=1).float().numpy()
+        return probs
+
+    @override
+    def embed(self, inputs: Sequence[str]) -> Floats:
+        read: list[Tensor] = []
+        _, layer = self.network.last_layer()
+        made = np.empty((len(inputs), layer.in_features), dtype=np.float32)
+        watch = layer.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+        try:
+            for batch, _ in self._scored(inputs):
+                made[batch] = read.pop().numpy()
+        finally:
+            watch.remove()
+        return made
+
+    @override
+    def head(self) -> Floats:
+        name, layer = self.network.last_layer()
+        own = self.own.get(f"{name}.weight")
+        return layer.weight.detach().numpy() if own is None else own
+
+    def _scored(self, inputs: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Scores (B, C) of the texts in batches, and which texts they are of."""
         own = {name: torch.tensor(value) for name, value in self.own.items()}
         rows = self.network.rows(inputs)
-        probs = np.empty((len(rows), self.network.num_labels), dtype=np.float32)
         # By length, for little padding, and by content, so that the order asked is no matter.
         order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), rows[i]))
-        with torch.inference_mode():
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                batch = order[start : start + _ROWS_AT_ONCE]
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            batch = order[start : start + _ROWS_AT_ONCE]
+            with torch.inference_mode():
                 scores = _scores(self.network, own, [rows[i] for i in batch])
-                probs[batch] = torch.softmax(scores.double(), dim=1).float().numpy()
-        return probs
+            yield batch, scores
 
     @override
     def tensors(self) -> dict[str, NDArray[Any]]:
         return self.own | {_BASE: np.frombuffer(self.network.base, np.uint8)}
 
 
-def _train(
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What is learned, and how long.
+
+    Attributes:
+        rows: the tokens of the texts.
+        loss: of scores (B, C) and the rows they are of.
+        steps: in all.
+        batch_size: texts per step.
+        learning_rate: peak; None for the recipe's own.
+    """
+
+    rows: list[Row]
+    loss: Loss
+    steps: int
+    batch_size: int
+    learning_rate: float | None = None
+
+
+def descend(
     network: Network,
     own: dict[str, Tensor],
     pace: TextPace,
-    shard: tuple[list[Row], Ints],
+    course: Course,
     generator: torch.Generator,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    rows, targets = shard[0], torch.from_numpy(shard[1].astype(np.int64))
+    """Train ``own`` in place; dropout draws from torch's global stream."""
     if not own:  # the model is taken as it is
         return
-    steps = num_steps(pace, len(rows))
-    update = _updates(network, own, pace, steps)
+    rate = course.learning_rate or pace.learning_rate
+    update = _updates(network, own, (rate, pace.weight_decay), course.steps)
+    rows, order = course.rows, batches(len(course.rows), course.batch_size, course.steps, generator)
     network.module.train()
     try:
-        for step, chosen in enumerate(batches(len(rows), pace.batch_size, steps, generator), 1):
+        for step, chosen in enumerate(order, 1):
             scores = _scores(network, own, [rows[i] for i in chosen.tolist()])
-            update(functional.cross_entropy(scores, targets[chosen]))
+            update(course.loss(scores, chosen))
             if progress is not None:
-                progress(step, steps)
+                progress(step, course.steps)
     finally:
         network.module.eval()
 
 
 def _updates(
-    network: Network, own: dict[str, Tensor], pace: TextPace, steps: int
+    network: Network, own: dict[str, Tensor], rate_and_decay: tuple[float, float], steps: int
 ) -> Callable[[Tensor], None]:
+    rate, decay = rate_and_decay
     fast = [t for name, t in own.items() if name in network.fast]
     slow = [t for name, t in own.items() if name not in network.fast]
     groups = [
-        {"params": part, "lr": pace.learning_rate * factor}
+        {"params": part, "lr": rate * factor}
         for part, factor in ((slow, 1.0), (fast, _HEAD_RATE))
         if part
     ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=pace.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(groups, weight_decay=decay, fused=True)
     warm = max(1, round(_WARM_UP * steps))
 
     def share(step: int) -> float:

@@ -13,8 +13,10 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
+from clients.refinements import Lesson, Plan, softened
 from common.arrays import Floats, Ints
 from common.failures import ConfigError, DataError
 
@@ -87,6 +89,37 @@ def examples(recipe: "Sklearn", texts: Sequence[str], labels: Ints, seed: int) -
     }
 
 
+def weighted_examples(recipe: "Sklearn", lesson: Lesson, plan: Plan, seed: int) -> State:
+    """All that a refined fit follows from: both kinds of texts, which row stands for what.
+
+    Returns:
+        As :func:`examples`, of M private texts and then N shared ones; and beside it, for each
+        of R examples, ``rows`` (the text it is about), ``labels`` and ``weights``, each (R,).
+    """
+    private, labels = list(lesson.private), lesson.labels.astype(np.int64)
+    soft = softened(lesson.consensus, plan.temperature)
+    texts, said = np.nonzero(soft)
+    state = examples(recipe, [*private, *lesson.shared], labels, seed)
+    return state | {
+        "rows": np.concatenate([np.arange(len(private)), len(private) + texts]).astype(np.int64),
+        "labels": np.concatenate([labels, said]).astype(np.int64),
+        "weights": np.concatenate([np.ones(len(private)), plan.share * soft[texts, said]]),
+    }
+
+
+def check_weights(name: str, settings: dict[str, Any]) -> None:
+    """Make sure that examples of an estimator can be weighted.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if not has_fit_parameter(make(name, settings), "sample_weight"):
+        raise ConfigError(
+            f"{name} takes no weights of examples, so it cannot learn what the server says back; "
+            "write estimator = 'logistic_regression'"
+        )
+
+
 class Fitted:
     """The estimator that follows from a state; the same bits whenever and wherever."""
 
@@ -99,10 +132,13 @@ class Fitted:
         try:
             self._words: list[str] = json.loads(state["vocabulary"].tobytes())
             parts = (state["data"], state["indices"], state["indptr"])
-            shape = (len(state["labels"]), len(self._words))
+            texts = state["indptr"][1:] if "rows" in state else state["labels"]
+            shape = (len(texts), len(self._words))
             self._recipe, self._idf = recipe, state["idf"]
             self._labels, seed = state["labels"], int(state["seed"][0])
-            matrix = csr_matrix(parts, shape=shape)
+            self._weights, matrix = state.get("weights"), csr_matrix(parts, shape=shape)
+            if self._weights is not None:
+                matrix = matrix[state["rows"]]
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise DataError("the stored teacher is no sklearn one") from error
         several = len(np.unique(self._labels)) > 1
@@ -112,7 +148,7 @@ class Fitted:
         """Shape (N, C), float64, zero for labels that the shard lacks; rows sum to 1."""
         probs = np.zeros((len(texts), num_labels))
         if self._estimator is None:
-            counts = np.bincount(self._labels, minlength=num_labels)
+            counts = np.bincount(self._labels, self._weights, minlength=num_labels)
             probs[:] = counts / counts.sum() if counts.any() else 1 / num_labels
         elif len(texts):
             with threadpool_limits(1):
@@ -130,7 +166,9 @@ class Fitted:
         self._sparse = get_tags(estimator).input_tags.sparse
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # how long, the settings say
-            return estimator.fit(self._dense(matrix), self._labels)
+            if self._weights is None:
+                return estimator.fit(self._dense(matrix), self._labels)
+            return estimator.fit(self._dense(matrix), self._labels, sample_weight=self._weights)
 
     def _vectors(self, texts: Sequence[str]) -> Any:
         numbers = {word: number for number, word in enumerate(self._words)}

@@ -45,16 +45,23 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     inputs, targets = _tensor(features), torch.from_numpy(labels.astype(np.int64))
-    net = _initial(features.shape[1], recipe.hidden, num_labels, generator)
+    net = initial(features.shape[1], recipe.hidden, num_labels, generator)
     steps, per_pass = num_steps(recipe, len(labels)), math.ceil(len(labels) / recipe.batch_size)
     update = _updates(recipe, net, steps)
     for step, rows in enumerate(batches(len(labels), recipe.batch_size, steps, generator), 1):
-        hidden = _ACTIVATIONS[recipe.activation](_hidden(net, inputs[rows]))
-        scores = _output(net, _dropped(hidden, recipe.dropout, generator))
-        update(functional.cross_entropy(scores, targets[rows]))
+        said = scores(recipe, net, inputs[rows], generator)
+        update(functional.cross_entropy(said, targets[rows]))
         if progress is not None and (step % per_pass == 0 or step == steps):
             progress(step, steps)
     return {name: tensor.detach().numpy() for name, tensor in net.items()}
+
+
+def scores(
+    recipe: "FrozenMlp", net: dict[str, Tensor], inputs: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Shape (B, C), in training: hidden units are silenced at random."""
+    hidden = _ACTIVATIONS[recipe.activation](_hidden(net, inputs))
+    return _output(net, _dropped(hidden, recipe.dropout, generator))
 
 
 class Pace(Protocol):
@@ -88,11 +95,18 @@ def probabilities(parameters: dict[str, NDArray[Any]], features: Floats, activat
     return np.asarray(probs, dtype=np.float32)
 
 
+@torch.inference_mode()
+def embeddings(parameters: dict[str, NDArray[Any]], features: Floats, activation: str) -> Floats:
+    """The hidden units after their activation: shape (N, H), float32."""
+    net = {name: torch.tensor(value) for name, value in parameters.items()}
+    return np.asarray(_ACTIVATIONS[activation](_hidden(net, _tensor(features))).numpy())
+
+
 def _tensor(features: Floats) -> Tensor:
     return torch.tensor(features, dtype=torch.float32)
 
 
-def _initial(width: int, hidden: int, labels: int, generator: torch.Generator) -> dict[str, Tensor]:
+def initial(width: int, hidden: int, labels: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Uniform in +-1/sqrt(fan-in), which is what ``torch.nn.Linear`` starts from."""
 
     def drawn(fan_in: int, *shape: int) -> Tensor:

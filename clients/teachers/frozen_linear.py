@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
+from clients.refinements import Lesson, Plan
 from clients.teachers import FittedTeacher, Teacher
 from common.arrays import Floats, Ints
 from common.component import component
@@ -24,9 +25,16 @@ class FrozenLinear(Teacher):
     weights, biases included. The penalty gives labels that the shard lacks a finite score, so
     no label is ever impossible; without examples all labels are equally likely.
 
+    A refined one solves one problem for both sources: to the sum is added the cross-entropy of
+    the consensus on the N shared texts, times ``share`` of the refinement. So it depends on the
+    last consensus, and not on the teacher before.
+
     Attributes:
         penalty: strength of the pull towards zero; the larger, the less certain.
     """
+
+    refines: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
 
     penalty: float = Field(default=10.0, gt=0)
 
@@ -43,6 +51,19 @@ class FrozenLinear(Teacher):
         from clients.teachers._linear import solve
 
         return _FittedLinear(solve(inputs, labels, num_labels, self.penalty))
+
+    @override
+    def refine(
+        self,
+        fitted: FittedTeacher,
+        lesson: Lesson,
+        plan: Plan,
+        rng: np.random.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FittedTeacher:
+        from clients.teachers._linear import solve_jointly
+
+        return _FittedLinear(solve_jointly(lesson, plan, self.penalty))
 
     @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:
@@ -62,6 +83,14 @@ class _FittedLinear(FittedTeacher):
         from clients.teachers._linear import probabilities
 
         return probabilities(self.weights, inputs)
+
+    @override
+    def embed(self, inputs: Floats) -> Floats:
+        return inputs
+
+    @override
+    def head(self) -> Floats:
+        return self.weights[:, :-1]
 
     @override
     def tensors(self) -> dict[str, NDArray[Any]]:

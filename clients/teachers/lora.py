@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
+from clients.refinements import Lesson, Plan
 from clients.teachers import FittedTeacher, Teacher
 from clients.teachers._naming import OF_THE_RUN, fixed
 from common.arrays import Ints
@@ -49,6 +50,8 @@ class Lora(Teacher):
     """
 
     reads: ClassVar[Literal["features", "texts"]] = "texts"
+    refines: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
 
     model: str = OF_THE_RUN
     rank: int = Field(default=8, ge=1, le=1024)
@@ -74,6 +77,19 @@ class Lora(Teacher):
         from clients.teachers._network import fit
 
         return fit(self._network(num_labels), self, inputs, labels, rng, progress)
+
+    @override
+    def refine(
+        self,
+        fitted: FittedTeacher,
+        lesson: Lesson,
+        plan: Plan,
+        rng: np.random.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FittedTeacher:
+        from clients.teachers._network import refine
+
+        return refine(self._network(len(lesson.consensus[0])), self, fitted, lesson, plan, rng)
 
     @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
+from clients.refinements import Lesson, Plan
 from clients.teachers import FittedTeacher, Teacher
 from clients.teachers._naming import OF_THE_RUN, fixed
 from common.arrays import Ints
@@ -44,6 +45,8 @@ class SequenceClassifier(Teacher):
     """
 
     reads: ClassVar[Literal["features", "texts"]] = "texts"
+    refines: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
 
     model: str = OF_THE_RUN
     fine_tune: bool = True
@@ -66,6 +69,19 @@ class SequenceClassifier(Teacher):
         from clients.teachers._network import fit
 
         return fit(self._network(num_labels), self, inputs, labels, rng, progress)
+
+    @override
+    def refine(
+        self,
+        fitted: FittedTeacher,
+        lesson: Lesson,
+        plan: Plan,
+        rng: np.random.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FittedTeacher:
+        from clients.teachers._network import refine
+
+        return refine(self._network(len(lesson.consensus[0])), self, fitted, lesson, plan, rng)
 
     @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
+from clients.refinements import Lesson, Plan
 from clients.teachers import FittedTeacher, Teacher
 from common.arrays import Floats, Ints
 from common.component import component
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from clients.teachers._sklearn import Fitted
 
 _STATE = {"vocabulary", "idf", "data", "indices", "indptr", "labels", "seed", "num_labels"}
+_REFINED = _STATE | {"rows", "weights"}
 
 
 @final
@@ -37,6 +39,11 @@ class Sklearn(Teacher):
     ``p' = (1 - C floor) p + floor``. A shard of one label, or without a word, gives the
     frequencies of its labels, and an empty one all labels alike.
 
+    A refined one is fitted anew, to the client's texts and the shared ones together: a shared
+    text stands there once for every label, weighted by the consensus and by ``share`` of the
+    refinement. So it depends on the last consensus, and not on the teacher before. The estimator
+    must take weights of examples.
+
     Attributes:
         estimator: a short name (``logistic_regression``, ``multinomial_nb``,
             ``complement_nb``, ``k_neighbours``, ``random_forest``, ``extra_trees``,
@@ -51,6 +58,7 @@ class Sklearn(Teacher):
     """
 
     reads: ClassVar[Literal["features", "texts"]] = "texts"
+    refines: ClassVar[bool] = True
 
     estimator: str = "logistic_regression"
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -77,8 +85,32 @@ class Sklearn(Teacher):
         return _FittedSklearn(self, state | {"num_labels": np.array([num_labels])}, num_labels)
 
     @override
+    def refine(
+        self,
+        fitted: FittedTeacher,
+        lesson: Lesson,
+        plan: Plan,
+        rng: np.random.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FittedTeacher:
+        from clients.teachers._sklearn import weighted_examples
+
+        self._installed()
+        num_labels = lesson.consensus.shape[1]
+        state = weighted_examples(self, lesson, plan, int(rng.integers(2**63)))
+        return _FittedSklearn(self, state | {"num_labels": np.array([num_labels])}, num_labels)
+
+    @override
+    def check_refinable(self) -> None:
+        self._installed()
+        from clients.teachers._sklearn import check_weights
+
+        check_weights(self.estimator, self.settings)
+
+    @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:
-        if tensors.keys() != _STATE or tensors["num_labels"].tolist() != [num_labels]:
+        known = tensors.keys() in (_STATE, _REFINED)
+        if not known or tensors["num_labels"].tolist() != [num_labels]:
             raise DataError(f"the stored teacher is no sklearn one for {num_labels} labels")
         return _FittedSklearn(self, tensors, num_labels)
 

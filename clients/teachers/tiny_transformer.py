@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
+from clients.refinements import Lesson, Plan
 from clients.teachers import FittedTeacher, Teacher
 from common.arrays import Ints
 from common.component import component
@@ -45,6 +46,8 @@ class TinyTransformer(Teacher):
     """
 
     reads: ClassVar[Literal["features", "texts"]] = "texts"
+    refines: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
 
     layers: int = Field(default=2, ge=1, le=24)
     width: int = Field(default=128, ge=2, le=4096)
@@ -76,6 +79,19 @@ class TinyTransformer(Teacher):
         from clients.teachers._network import fit
 
         return fit(self._network(num_labels), self, inputs, labels, rng, progress)
+
+    @override
+    def refine(
+        self,
+        fitted: FittedTeacher,
+        lesson: Lesson,
+        plan: Plan,
+        rng: np.random.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FittedTeacher:
+        from clients.teachers._network import refine
+
+        return refine(self._network(len(lesson.consensus[0])), self, fitted, lesson, plan, rng)
 
     @override
     def restore(self, tensors: dict[str, NDArray[Any]], num_labels: int) -> FittedTeacher:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from common.arrays import Floats
+from common.encoders._shelf import taken, trimmed
 from common.failures import FolderError
 from common.files import write_bytes
+from common.places import cache_bytes
 
 _DIGEST_BYTES = 32
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -69,7 +71,8 @@ def encode_cached(
     """``encoder.encode(texts)``, kept in ``folder`` under its :func:`cache_key`.
 
     A file that is missing or damaged is computed anew and replaced, so the cache changes
-    the time and never the result.
+    the time and never the result. The folder is kept below
+    :func:`common.places.cache_bytes`; what was not used longest goes first.
 
     Returns:
         shape (N, D), float32.
@@ -89,6 +92,7 @@ def _keep(path: Path, features: Floats) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
         write_bytes(path, _packed(features), _PRIVATE_FILE)
+        trimmed(path.parent, cache_bytes(), path)
     except OSError as error:
         reason = error.strerror or "no reason given"
         raise FolderError(
@@ -107,7 +111,7 @@ def _packed(features: Floats) -> bytes:
 def _read(path: Path, rows: int) -> Floats | None:
     """The features in the file, or None where it is not exactly what was written."""
     try:
-        raw = path.read_bytes()
+        raw = taken(path)
     except FileNotFoundError:
         return None
     data, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]

@@ -29,10 +29,19 @@ class Aggregator(ABC):
         repeats_agreement: whether teachers who all say the same are repeated as they are;
             what reshapes the consensus says no.
         keeps_opinions: whether the targets are the opinions, in their order.
+        matches_subclasses: whether it makes one opinion of several whose pseudo-subclasses do not
+            correspond, from all samples; it is given a
+            :class:`common.subclasses.RefinedGeometry` where there are any.
+        sees_all_samples: whether the target of one sample depends on what is said of others.
+        of_sums: whether it follows from sums over clients: of weights times probabilities or, where
+            it has a ``floor``, times the logarithms of probabilities not below that.
     """
 
     repeats_agreement: ClassVar[bool] = True
     keeps_opinions: ClassVar[bool] = False
+    matches_subclasses: ClassVar[bool] = False
+    sees_all_samples: ClassVar[bool] = False
+    of_sums: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

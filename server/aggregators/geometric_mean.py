@@ -1,6 +1,6 @@
 """The mean of logits."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from pydantic import Field
@@ -39,6 +39,8 @@ class GeometricMean(Aggregator):
     Li, Wang. *FedMD*, 2019, https://arxiv.org/abs/1910.03581; Genest, Zidek. *Combining
     Probability Distributions*, 1986 (the logarithmic opinion pool).
     """
+
+    of_sums: ClassVar[bool] = True
 
     floor: float = Field(default=1e-3, gt=0, le=0.1)
 

@@ -102,6 +102,15 @@ def _forces(probs: Floats, shares: Floats, made: Floats) -> tuple[Floats, Floats
     distances = np.sqrt(np.einsum("knc,knc->kn", gaps, gaps))
     apart = distances > _SAME
     pulls = np.divide(shares, distances, out=np.zeros_like(shares), where=apart)
-    held = np.where(apart, 0.0, shares).sum(axis=0)
+    held = _over_clients(np.where(apart, 0.0, shares))
     force: Floats = np.einsum("kn,knc->nc", pulls, gaps)
-    return force, held, pulls.sum(axis=0)
+    return force, held, _over_clients(pulls)
+
+
+def _over_clients(values: Floats) -> Floats:
+    """Sums of the columns of (K, N), whose bits do not depend on how many columns there are.
+
+    ``sum`` adds a single column pairwise, and samples leave the iteration one by one.
+    """
+    sums: Floats = values.cumsum(axis=0)[-1]
+    return sums

@@ -1,6 +1,6 @@
 """The weighted mixture of all opinions."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -20,6 +20,8 @@ class Mean(Aggregator):
     Reference: Li, Wang. *FedMD*, 2019,
     algorithm 1, with weights. https://arxiv.org/abs/1910.03581
     """
+
+    of_sums: ClassVar[bool] = True
 
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

@@ -89,7 +89,7 @@ class Transformer(Student):
         assert isinstance(module, Reads), "of build"
         assert isinstance(reader, TokenIds), "of reader"
         model: Any = module.model
-        names = dict(enumerate(about["labels"]))
+        names = dict(enumerate(about.get("outputs", about["labels"])))
         more = {
             "architectures": [type(model).__name__],
             "id2label": {str(number): name for number, name in names.items()},

@@ -26,10 +26,21 @@ class Weighting(ABC):
             server has: ``labels``, known labels of some transfer texts.
         steers: whether it sets weights while the student learns; then every opinion must be a
             target of its own.
+        sees_all_samples: whether :meth:`weigh` gives one sample a weight that depends on others.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     steers: ClassVar[bool] = False
+    sees_all_samples: ClassVar[bool] = False
+
+    @property
+    def own_rule(self) -> str | None:
+        """The name of the rule (:mod:`common.confidence`) by which a client can weigh itself.
+
+        None where a weight depends on what others say, or on what only the server knows; such a
+        weighting cannot be had of a secure sum.
+        """
+        return None
 
     def start(self, num_clients: int) -> State:
         """The state before the first round of a federation of ``num_clients``."""

@@ -7,11 +7,9 @@ from typing_extensions import override
 
 from common.arrays import Floats
 from common.component import component
+from common.confidence import redundancy
 from common.predictions import Ensemble
-from server.opinions import distributions
 from server.weightings import State, Weighting, normalised
-
-_ROUNDING = 1e-12  # a confidence below it is that of a uniform row, and rounding
 
 
 @final
@@ -35,10 +33,12 @@ class Entropy(Weighting):
     section 7 (:math:`1 - H / \log C`, the redundancy).
     """
 
+    @property
+    @override
+    def own_rule(self) -> str:
+        return "entropy"
+
     @override
     def weigh(self, ensemble: Ensemble, state: State) -> Floats:
         del state
-        rows = distributions(ensemble.probs)
-        logs = np.log(rows, out=np.zeros_like(rows), where=rows > 0)
-        confidence = 1 + (rows * logs).sum(axis=2) / np.log(rows.shape[2])
-        return normalised(np.where(confidence > _ROUNDING, confidence, 0.0))
+        return normalised(np.stack([redundancy(probs) for probs in ensemble.probs]))

@@ -8,11 +8,15 @@ from typing_extensions import override
 
 from common.arrays import Floats
 from common.component import component
+from common.confidence import distance_l2, distance_symmetric_kl
 from common.failures import ConfigError
 from common.predictions import Ensemble
 from server.weightings import State, Weighting, normalised
 
-_FLOOR = 1e-3  # what crosses an 8-bit wire as zero was below .002 or so
+_DISTANCES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "l2": distance_l2,
+    "symmetric_kl": distance_symmetric_kl,
+}
 
 
 @final
@@ -43,6 +47,11 @@ class Knot(Weighting):
 
     distance: Literal["l2", "symmetric_kl"] = "l2"
 
+    @property
+    @override
+    def own_rule(self) -> str:
+        return f"knot_{self.distance}"
+
     @override
     def weigh(self, ensemble: Ensemble, state: State) -> Floats:
         if ensemble.bias is None:
@@ -53,22 +62,3 @@ class Knot(Weighting):
         distance = _DISTANCES[self.distance]
         pairs = zip(ensemble.probs, ensemble.bias, strict=True)
         return normalised(np.stack([distance(probs, bias) for probs, bias in pairs]))
-
-
-def _l2(probs: Floats, bias: Floats) -> Floats:
-    """Euclidean distances of rows (N, C) from ``bias`` (C,), shape (N,), float64."""
-    gap = probs.astype(np.float64) - bias
-    return np.asarray(np.sqrt((gap * gap).sum(axis=1)))
-
-
-def _symmetric_kl(probs: Floats, bias: Floats) -> Floats:
-    """Jeffreys divergences of rows (N, C) from ``bias`` (C,), shape (N,), float64."""
-    p = np.maximum(probs.astype(np.float64), _FLOOR)
-    m = np.maximum(bias.astype(np.float64), _FLOOR)
-    return np.asarray(0.5 * ((p - m) * (np.log(p) - np.log(m))).sum(axis=1))
-
-
-_DISTANCES: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "l2": _l2,
-    "symmetric_kl": _symmetric_kl,
-}

@@ -7,8 +7,8 @@ from typing_extensions import override
 
 from common.arrays import Floats
 from common.component import component
+from common.confidence import margin
 from common.predictions import Ensemble
-from server.opinions import distributions
 from server.weightings import State, Weighting, normalised
 
 
@@ -30,8 +30,12 @@ class Margin(Weighting):
     Extraction*, IDA 2001 (the margin).
     """
 
+    @property
+    @override
+    def own_rule(self) -> str:
+        return "margin"
+
     @override
     def weigh(self, ensemble: Ensemble, state: State) -> Floats:
         del state
-        best = np.partition(distributions(ensemble.probs), -2, axis=2)[:, :, -2:]
-        return normalised(best[:, :, 1] - best[:, :, 0])
+        return normalised(np.stack([margin(probs) for probs in ensemble.probs]))

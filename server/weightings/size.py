@@ -34,6 +34,11 @@ class Size(Weighting):
 
     needs: ClassVar[frozenset[str]] = frozenset({"num_examples"})
 
+    @property
+    @override
+    def own_rule(self) -> str:
+        return "size"
+
     @override
     def weigh(self, ensemble: Ensemble, state: State) -> Floats:
         del state

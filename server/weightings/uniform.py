@@ -20,6 +20,11 @@ class Uniform(Weighting):
     algorithm 1 (the plain average). https://arxiv.org/abs/1910.03581
     """
 
+    @property
+    @override
+    def own_rule(self) -> str:
+        return "uniform"
+
     @override
     def weigh(self, ensemble: Ensemble, state: State) -> Floats:
         return np.ones(ensemble.probs.shape[:2], dtype=np.float64)

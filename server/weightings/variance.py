@@ -7,11 +7,9 @@ from typing_extensions import override
 
 from common.arrays import Floats
 from common.component import component
+from common.confidence import log_variance, variance
 from common.predictions import Ensemble
-from server.opinions import distributions
 from server.weightings import State, Weighting, normalised
-
-_FLOOR = 1e-3  # what crossed an 8-bit wire as zero was below .002 or so
 
 
 @final
@@ -42,13 +40,13 @@ class Variance(Weighting):
 
     of: Literal["probs", "logits"] = "probs"
 
+    @property
+    @override
+    def own_rule(self) -> str:
+        return f"variance_{self.of}"
+
     @override
     def weigh(self, ensemble: Ensemble, state: State) -> Floats:
         del state
-        scores = distributions(ensemble.probs)
-        if self.of == "logits":
-            scores = np.log(np.maximum(scores, _FLOOR))
-        # The mean of equal numbers may be off by a bit, and rounding is no opinion.
-        away = scores - scores.mean(axis=2, keepdims=True)
-        away[np.ptp(scores, axis=2) == 0] = 0
-        return normalised((away * away).mean(axis=2))
+        found = variance if self.of == "probs" else log_variance
+        return normalised(np.stack([found(probs) for probs in ensemble.probs]))

@@ -21,8 +21,9 @@ from simulations.reporting import figures
 from simulations.reporting import rows as report_rows
 from simulations.reporting import transport as report_transport
 from simulations.reporting.page import template
+from simulations.reporting.personal import personal_rows
 
-PHASES = ("start", "encode", "teachers", "predict", "aggregate", "distil", "evaluate")
+PHASES = ("start", "encode", "teachers", "refine", "predict", "aggregate", "distil", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
         phases=_phases(run.summary.get("seconds") or {}),
         absent=[row for row in run.clients if row.get("status") != "answered"],
         transport=report_transport.drawn(run.pictures),
+        personal=personal_rows(run.summary, run.pictures),
         **_drawings(run),
     )
     return page

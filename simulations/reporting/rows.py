@@ -51,6 +51,7 @@ _SECTIONS = (
 _NAMES = ("student", "ensemble", "centralised", "best teacher", "mean teacher")
 _EXTRAS = {
     "bias": "the mean prediction over the fixed list of content-free texts",
+    "familiarity": "how far each transfer text is from the client's own texts",
     "num_examples": "the number of private samples",
 }
 _DASH = "\N{EN DASH}"
@@ -170,6 +171,19 @@ def crossed(summary: Table, settings: Table, terms: Table) -> list[str]:
         f"Up: soft predictions on the {texts}{coded}. Besides: {told}.",
         "Down: questions without content; the transfer texts are public and were agreed on before.",
     ]
+    if terms.get("secure_sum"):
+        lines[0] = (
+            f"Up: masked words on the {texts}, of which the server learns nothing but their sum "
+            "over all clients of a round, and before them one public key of each. It is no "
+            "differential privacy: the sum itself tells what it tells."
+        )
+    if (down := terms.get("bits_down")) is not None:
+        lines[1] = (
+            f"Down: questions without content, and before every round but the first what the "
+            f"server made of the predictions, on the same texts, {_counted(down, 'bit')} per "
+            "probability. It tells each client about the others; of two, either can work out "
+            "what the other said."
+        )
     if wire.get("messages") is not None:
         told = f"{_counted(wire['messages'], 'message')} accepted, {wire.get('rejected')} refused"
         lines.append(

@@ -224,15 +224,15 @@ def test_an_objection_stands(provisioned, store):
 def test_a_second_set_in_the_same_run_is_refused_however_good(provisioned, store, first):
     offer(provisioned, first)
     if first == HONEST[:40]:
-        vet(store, Vetting())
+        vet(Store(store.root), Vetting())
     else:
-        assert refuses(lambda: vet(store, Vetting()))
+        assert refuses(lambda: vet(Store(store.root), Vetting()))
     offer(provisioned, HONEST[40:80])
-    assert refuses(lambda: vet(store, Vetting()))
+    assert refuses(lambda: vet(Store(store.root), Vetting()))
     assert "a second transfer set in the same run" in log(store)
     offer(provisioned, first)
     if first == HONEST[:40]:
-        vet(store, Vetting())
+        vet(Store(store.root), Vetting())
 
 
 def test_texts_that_were_not_agreed_on_are_refused_before_training(provisioned, store):

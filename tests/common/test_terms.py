@@ -91,4 +91,16 @@ def test_terms_hold_public_matters_only():
         "bits",
         "disclosed",
         "encoder",
+        "bits_down",
+        "subclasses",
+        "secure_sum",
     }
+
+
+def test_subclasses_are_another_schema_of_as_many_columns_and_bound():
+    split = replace(TERMS, subclasses=4)
+    layout = split.layout
+    assert (layout.schema, layout.classes, layout.subclasses) == (2, 12, 4)
+    assert layout.length == HEADER.size + 60 + 6 + 4
+    assert split.binding != TERMS.binding
+    assert split.layout_down is None

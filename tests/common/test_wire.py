@@ -3,16 +3,21 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
-from common.messages import Answer, Question
+from common.messages import Answer, Consensus, Question
 from common.reasons import SAID_BY_CLIENTS, Reason, Refused
+from common.records import SUBCLASSES
 from common.wire import (
     client_id,
+    for_one,
     framed,
     pack_answers,
+    pack_consensus,
     pack_hello,
     pack_question,
     pack_status,
     unpack_answers,
+    unpack_asked,
+    unpack_consensus,
     unpack_hello,
     unpack_question,
     unpack_refusal,
@@ -255,3 +260,60 @@ def test_a_question_lacks_nothing_and_brings_nothing_along():
         assert refusal(unpack_question, record) is Reason.wrong_field
     model = RecordDict({"question": ConfigRecord(dict(GOOD)), "arrays": ArrayRecord()})
     assert refusal(unpack_question, model) is Reason.wrong_field
+
+
+CONSENSUS = Consensus(Question(3, 4, bytes(range(32))), b"what all say")
+
+
+def consensus_with(**changes):
+    """What goes down, with records replaced, added or, by None, left out."""
+    records = dict(pack_consensus(CONSENSUS, "abc", [4, 0]).items()) | changes
+    return RecordDict({name: record for name, record in records.items() if record is not None})
+
+
+def test_a_consensus_comes_back_and_can_be_for_one_client():
+    made = sent(consensus_with())
+    assert unpack_consensus(made) == (CONSENSUS, "abc", [4, 0])
+    assert unpack_asked(made) == (CONSENSUS.question, "abc", [4, 0])
+    assert unpack_consensus(sent(for_one(made, 4))) == (CONSENSUS, "abc", [4])
+    question = pack_question(QUESTION, "abc", [4, 0])
+    assert unpack_asked(question) == unpack_question(question)
+    assert unpack_question(for_one(question, 0)) == (QUESTION, "abc", [0])
+
+
+def raw(data, dtype="uint8", stype="fedknot.record", shape=None):
+    return Array(dtype, (len(data),) if shape is None else shape, stype, data)
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        (Reason.wrong_field, {"question": None}),
+        (Reason.wrong_field, {"consensus": None}),
+        (Reason.wrong_field, {"more": MetricRecord({"x": 1})}),
+        (Reason.wrong_field, {"question": MetricRecord({"round": 1})}),
+        (Reason.wrong_field, {"question": ConfigRecord({"round": 1})}),
+        (Reason.wrong_field, {"consensus": ConfigRecord({"record": b"x"})}),
+        (Reason.wrong_field, {"consensus": ArrayRecord({})}),
+        (Reason.wrong_field, {"consensus": ArrayRecord({"text": raw(b"x")})}),
+        (Reason.wrong_field, {"consensus": ArrayRecord({"record": raw(b"x"), "b": raw(b"x")})}),
+        (Reason.wrong_field, {"consensus": ArrayRecord({"record": raw(b"x", "int8")})}),
+        (Reason.wrong_field, {"consensus": ArrayRecord({"record": raw(b"x", stype="numpy")})}),
+        (Reason.wrong_length, {"consensus": ArrayRecord({"record": raw(b"xy", shape=(1,))})}),
+    ],
+)
+def test_a_consensus_of_any_other_form_is_refused(reason, changes):
+    assert refusal(unpack_consensus, sent(consensus_with(**changes))) is reason
+
+
+def test_neither_is_taken_for_the_other():
+    assert refusal(unpack_question, consensus_with()) is Reason.wrong_field
+    question = pack_question(QUESTION, "abc", [0])
+    assert refusal(unpack_consensus, question) is Reason.wrong_field
+
+
+def test_an_answer_of_another_schema_than_was_asked_for_is_refused():
+    plain, split = pack_answers(ANSWERS, 3), pack_answers(ANSWERS, 3, SUBCLASSES)
+    assert unpack_answers(sent(split), 3, SUBCLASSES) == unpack_answers(sent(plain), 3)
+    assert refusal(unpack_answers, sent(split), 3) is Reason.wrong_field
+    assert refusal(unpack_answers, sent(plain), 3, SUBCLASSES) is Reason.wrong_field

@@ -4,7 +4,7 @@ import torch
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from clients.teachers import Teacher
+from clients.teachers import Shard, Teacher
 from common.configure import dump, find, kind_of, kinds, load
 from common.encoders import Encoder
 from common.failures import DataError
@@ -172,3 +172,15 @@ def test_the_shard_is_left_as_it_was(teacher):
 def test_a_resolved_recipe_is_resolved(teacher):
     encoder = load(Encoder, "hashing")
     assert teacher.resolved(encoder).resolved(encoder) == teacher.resolved(encoder)
+
+
+def test_fitted_together_is_fitted_alone(teacher):
+    names = ["two labels of four", "empty", "many", "one example"]
+    shards = [Shard(*shard(teacher, name), stream(0, "fit")) for name in names]
+    made = teacher.fit_together(shards, C)
+    assert len(made) == len(names)
+    for together, name in zip(made, names, strict=True):
+        alone = fitted(teacher, name).tensors()
+        assert together.tensors().keys() == alone.keys()
+        for key, value in alone.items():
+            np.testing.assert_array_equal(together.tensors()[key], value)

@@ -1,5 +1,7 @@
 """What every weighting must satisfy; members are enumerated, never named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,12 +10,22 @@ from hypothesis.extra.numpy import arrays
 
 from common.arrays import Floats
 from common.configure import dump, find, kinds, load
-from common.predictions import Ensemble
+from common.failures import ConfigError
+from common.predictions import UNKNOWN, Ensemble
 from server.weightings import Weighting, normalised
 
 every_weighting = pytest.mark.parametrize(
     "weighting", [pytest.param(find(Weighting, kind)(), id=kind) for kind in kinds(Weighting)]
 )
+
+
+GIVEN = {
+    "bias": "bias",
+    "num_examples": "num_examples",
+    "familiarity": "scalar",
+    "labels": "labels",
+}
+"""All that a weighting may ask for, and where an ensemble holds it."""
 
 
 def ensemble(seed: int = 0, clients: int = 4, samples: int = 7) -> Ensemble:
@@ -23,13 +35,35 @@ def ensemble(seed: int = 0, clients: int = 4, samples: int = 7) -> Ensemble:
         probs=rng.dirichlet([0.5] * 3, size=(clients, samples)).astype(np.float32),
         bias=rng.dirichlet([2.0] * 3, size=clients).astype(np.float32),
         num_examples=rng.integers(1, 100, size=clients),
+        scalar=rng.random((clients, samples)).astype(np.float32),
+        labels=np.where(np.arange(samples) % 3, rng.integers(3, size=samples), UNKNOWN),
     )
 
 
 def shuffled(given: Ensemble, order: list[int]) -> Ensemble:
     assert given.bias is not None
     assert given.num_examples is not None
-    return Ensemble(given.clients, given.probs[order], given.bias[order], given.num_examples[order])
+    assert given.scalar is not None
+    return replace(
+        given,
+        probs=given.probs[order],
+        bias=given.bias[order],
+        num_examples=given.num_examples[order],
+        scalar=given.scalar[order],
+    )
+
+
+def alike(probs: Floats) -> Ensemble:
+    """Teachers with these opinions (K, N, C), of whom everything else is the same."""
+    clients, samples, num_labels = probs.shape
+    return Ensemble(
+        np.arange(clients),
+        probs,
+        probs[:, 0],
+        np.ones(clients, dtype=np.int64),
+        np.zeros((clients, samples), dtype=np.float32),
+        np.arange(samples) % num_labels,
+    )
 
 
 @every_weighting
@@ -68,15 +102,14 @@ def test_same_question_same_bits_and_nothing_is_written_to(weighting: Weighting)
 @every_weighting
 def test_certain_teachers_are_weighed_without_trouble(weighting: Weighting) -> None:
     probs = np.eye(3, dtype=np.float32)[None].repeat(2, axis=0)
-    given = Ensemble(np.arange(2), probs, probs[:, 0], np.array([1, 1]))
-    assert np.all(np.isfinite(weighting.weigh(given, weighting.start(2))))
+    assert np.all(np.isfinite(weighting.weigh(alike(probs), weighting.start(2))))
 
 
 @every_weighting
 def test_teachers_who_say_nothing_are_weighed_the_same(weighting: Weighting) -> None:
     probs = np.full((3, 2, 7), 1 / 7, dtype=np.float32)
-    given = Ensemble(np.arange(3), probs, probs[:, 0], np.zeros(3, dtype=np.int64))
-    weights = weighting.weigh(given, weighting.start(3))
+    nobody = replace(alike(probs), num_examples=np.zeros(3, dtype=np.int64))
+    weights = weighting.weigh(nobody, weighting.start(3))
     assert normalised(weights) == pytest.approx(np.full((3, 2), 1 / 3))
 
 
@@ -93,8 +126,10 @@ def test_teachers_alike_in_all_are_weighed_the_same(weighting: Weighting) -> Non
 def test_the_order_of_labels_changes_nothing_but_rounding(weighting: Weighting) -> None:
     given, order, state = ensemble(), [2, 0, 1], weighting.start(4)
     assert given.bias is not None
-    renamed = Ensemble(
-        given.clients, given.probs[:, :, order], given.bias[:, order], given.num_examples
+    assert given.labels is not None
+    names = np.where(given.labels == UNKNOWN, UNKNOWN, np.argsort(order)[given.labels])
+    renamed = replace(
+        given, probs=given.probs[:, :, order], bias=given.bias[:, order], labels=names
     )
     assert np.allclose(weighting.weigh(renamed, state), weighting.weigh(given, state))
 
@@ -102,16 +137,20 @@ def test_the_order_of_labels_changes_nothing_but_rounding(weighting: Weighting) 
 @pytest.mark.parametrize("kind", kinds(Weighting))
 def test_it_needs_what_it_declares_and_no_more(kind: str) -> None:
     weighting, full = find(Weighting, kind)(), ensemble()
-    assert weighting.needs <= {"bias", "num_examples"}
-    least = Ensemble(
-        full.clients,
-        full.probs,
-        full.bias if "bias" in weighting.needs else None,
-        full.num_examples if "num_examples" in weighting.needs else None,
-    )
+    assert weighting.needs <= GIVEN.keys()
+    least = replace(full, **{GIVEN[name]: None for name in GIVEN.keys() - weighting.needs})
     state = weighting.start(4)
     assert np.array_equal(weighting.weigh(least, state), weighting.weigh(full, state))
     assert load(Weighting, {"kind": kind, **dump(weighting)}) == weighting
+
+
+@every_weighting
+def test_what_is_needed_and_missing_is_said_with_what_to_write(weighting: Weighting) -> None:
+    state = weighting.start(4)
+    for name in sorted(weighting.needs) if not weighting.steers else ():
+        with pytest.raises(ConfigError, match=r"; write [^\n]* = ") as refusal:
+            weighting.weigh(replace(ensemble(), **{GIVEN[name]: None}), state)
+        assert "\n" not in str(refusal.value)
 
 
 @settings(max_examples=50, deadline=None)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from common.labels import LabelGeometry
-from common.predictions import Ensemble
 from common.quantise import to_codes, to_probs
 from common.reasons import Reason
 from common.records import Flags, Layout, Record, encode
 from server.admission import Admission
 from server.aggregators.mean import Mean
+from server.answers import Answers
 from server.weightings.knot import Knot
 
 N, C = 6, 3
@@ -121,7 +121,7 @@ ABUSES = {
 
 def aggregate(admission):
     """Everything a round computes from its answers before the student sees them."""
-    ensemble = Ensemble.stack(admission.admitted)
+    ensemble = Answers(admission.admitted).rows(slice(None))
     weights = Knot().weigh(ensemble, {})
     targets = Mean().combine(ensemble.probs, weights, LabelGeometry.discrete(list("abcd")[:C]))
     arrays = (*vars(ensemble).values(), weights, targets.probs, targets.weights)
@@ -169,7 +169,7 @@ def test_every_reason_that_a_payload_can_have_is_given():
 
 def test_probabilities_are_those_of_the_codes():
     made, _ = admitted((1, message(1)))
-    said = made.admitted[1]
+    said = made.admitted[1].predictions()
     assert np.array_equal(said.probs, to_probs(record(1).codes, 8))
     assert np.array_equal(said.bias, to_probs(record(1).bias, 8))
     assert said.num_examples == 11
@@ -229,4 +229,4 @@ def test_every_width_is_admitted(bits):
     parts = {"codes": to_codes(rng.random((N, C)), bits), "bias": to_codes(rng.random(C), bits)}
     made = Admission(layout, 1, {0})
     assert made.admit(0, message(0, layout, **parts)) is Reason.accepted
-    assert np.array_equal(made.admitted[0].probs, to_probs(parts["codes"], bits))
+    assert np.array_equal(made.admitted[0].predictions().probs, to_probs(parts["codes"], bits))

@@ -13,7 +13,7 @@ from server.aggregators.mean import Mean
 from server.config import ServerConfig
 from server.distil import Schedule, distil, predict
 from server.losses.kl import Kl
-from server.pretraining import Classroom, Pretraining, joined, learn_labels
+from server.pretraining import Classroom, Pretraining, joined, learn_labels, opinion
 from server.reweightings import Reweighting
 from server.steering import LABEL, Chain, Course, Steering, Step
 from server.students import fingerprint
@@ -106,7 +106,8 @@ def test_the_own_teacher_is_the_last_and_brings_what_clients_bring():
     assert aim.teachers.tolist() == [0, 2, 5, 6]
     assert aim.weights.shape == (K + 1, N)
     model = method.student(C)
-    both = joined(replace(ENSEMBLE, num_examples=np.array([5, 6, 7])), model, ROOM, 6)
+    sized = replace(ENSEMBLE, num_examples=np.array([5, 6, 7]))
+    both = joined(sized, opinion(model, ROOM), 6)
     assert np.array_equal(both.probs[-1], predict(model, FEATURES))
     assert both.bias is not None
     assert both.bias[-1] == pytest.approx(predict(model, FEATURES[:10]).mean(axis=0), abs=1e-6)

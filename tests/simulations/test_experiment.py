@@ -183,6 +183,30 @@ def test_what_a_weighting_needs_is_declared(monkeypatch):
     assert read("synthetic", allowed).disclosed == ("num_examples",)
 
 
+def test_familiarity_is_disclosed_on_purpose_or_not_at_all():
+    line = refused("server.weighting = 'familiarity'")
+    assert "write disclose = ['familiarity']" in line
+    told = ["disclose = ['familiarity']", "server.weighting = 'familiarity'"]
+    assert read("synthetic", told).disclosed == ("familiarity",)
+    own = ["data.labelled_transfer = 20", "server.pretraining = {}"]
+    with pytest.raises(ConfigError, match=r"pretraining\.teacher = false"):
+        read("synthetic", told + own)
+
+
+def test_how_familiarity_is_found_matters_only_where_it_is_told():
+    ways = ["clients.familiarity.neighbours = 1"]
+    assert read("synthetic", ways).run_id == read("synthetic").run_id
+    told = ["disclose = ['familiarity']"]
+    assert read("synthetic", told + ways).run_id != read("synthetic", told).run_id
+    assert read("synthetic", told).run_id != read("synthetic").run_id
+
+
+@pytest.mark.parametrize("kind", ["validation", "stacking", "ca_mkd"])
+def test_a_weighting_by_labels_says_how_to_have_some(kind):
+    assert "data.labelled_transfer = 200" in refused(f"server.weighting = '{kind}'")
+    read("synthetic", [f"server.weighting = '{kind}'", "data.labelled_transfer = 20"])
+
+
 def test_the_run_id_is_the_same_in_another_process():
     code = "from simulations.experiment import read; print(read('synthetic', ['seed = 3']).run_id)"
     env = os.environ | {"PYTHONHASHSEED": "1"}
@@ -205,6 +229,7 @@ def test_what_only_the_observer_does_leaves_the_bytes_alone():
         "num_rounds = 3",
         "k_min = 2",
         "disclose = ['num_examples']",
+        "clients.prior_correction = 1.0",
         "data.num_clients = 8",
         "data.dataset.size = 1204",
         "data.partition = 'iid'",

@@ -1,14 +1,18 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from scipy import special
 
 from common.audit import verified
 from common.failures import TooFewClients
 from common.files import read_lines
 from common.records import Flags, decode
 from common.terms import Terms
+from server.archive import open_weights
 from simulations.events import silent
+from simulations.inspection import inspect
 from simulations.loop import federate
 from tests.worlds import hashes, outcome, stocked, tallies, tiny_with
 
@@ -91,6 +95,29 @@ def test_shard_sizes_cross_only_if_disclosed(run):
     for client in range(4):
         payload = (open_ / "releases" / "1" / f"{client}.bin").read_bytes()
         assert decode(payload, layout, 1, client).num_examples == len(split["clients"][str(client)])
+
+
+def test_distances_to_private_texts_cross_only_if_disclosed_and_weigh(run):
+    silent_, open_ = run(), run("disclose = ['familiarity']")
+    assert outcome(open_)["bytes_up"] - outcome(silent_)["bytes_up"] == 4 * 40
+    assert hashes(open_)[0] == hashes(silent_)[0]  # disclosed, and not asked for
+    weighed = run("disclose = ['familiarity']", "server.weighting = 'familiarity'")
+    layout = Terms.read(weighed / "terms.json").layout
+    said = np.stack(
+        [
+            decode((weighed / "releases" / "1" / f"{k}.bin").read_bytes(), layout, 1, k).scalar
+            for k in range(4)
+        ]
+    )
+    assert len(np.unique(said)) > 10
+    clients, weights = open_weights(weighed)
+    assert clients.tolist() == [0, 1, 2, 3]
+    expected = special.softmax(-said / 255 / 0.05, axis=0)
+    assert weights == pytest.approx(expected, abs=1e-5)
+    again = run("disclose = ['familiarity']", "server.weighting = 'familiarity'")
+    assert hashes(again) == hashes(weighed) != hashes(silent_)
+    fields = inspect(weighed, None, None)["fields"]
+    assert fields["familiarity"] == "40 codes: distance of each text to the client's own"
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 16])

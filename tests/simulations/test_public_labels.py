@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
+from common.configure import load
+from common.encoders import Encoder
 from common.failures import ConfigError
 from common.files import read_lines
+from common.terms import Terms
 from server.archive import open_weights
 from server.plan import LABELS
 from simulations.events import silent
+from simulations.examination import open_examination
 from simulations.loop import federate
+from simulations.opened import open_stores
 from simulations.provision import divide
 from tests.worlds import hashes, outcome, stocked, tiny_with
 
@@ -55,6 +60,27 @@ def test_a_key_that_is_not_given_changes_no_run_id():
     plain = tiny_with()
     assert tiny_with("server.reweighting = 'none'").run_id == plain.run_id
     assert tiny_with("data.labelled_transfer = 5").run_id != plain.run_id
+
+
+@pytest.mark.parametrize("kind", ["validation", "stacking", "ca_mkd"])
+def test_at_test_time_teachers_are_weighed_by_the_labels_of_the_run(tmp_path, kind):
+    """The observer's ensemble: weights from shared texts, none from the labels of test rows."""
+    words = ("data.labelled_transfer = 20; bounds = true", f"server.weighting = '{kind}'")
+    experiment = tiny_with(*words)
+    folder = stocked(experiment, tmp_path / "run")
+    federate(folder, silent)
+    terms = Terms.read(folder / "terms.json")
+    exam = open_examination(folder, terms, *divide(experiment), silent)
+    opened = open_stores(experiment, folder, exam, load(Encoder, dict(terms.encoder)))
+    probs = np.stack([test for test, _ in opened.alone().values()])
+    _, weights = open_weights(folder)
+    unknown = np.setdiff1d(np.arange(weights.shape[1]), [x["row"] for x in _labels(folder)])
+    expected = np.einsum("k,knc->nc", weights[:, unknown[0]], probs)
+    assert opened.together()[0] == pytest.approx(expected, abs=0.01)  # the run's are quantised
+
+
+def _labels(folder):
+    return read_lines(folder / LABELS)
 
 
 def test_a_run_with_a_teacher_of_the_servers_own(tmp_path):

@@ -105,6 +105,23 @@ def test_a_run_with_faults_says_so(clean: Scene) -> None:
     assert clean.out.startswith("FAULTS WERE INJECTED")
 
 
+FEEDBACK = (
+    "num_rounds = 2; server.feedback = 'consensus'; clients.refinement = 'digest_revisit'; "
+    "server.cohort = { kind = 'random_share', share = 0.99 }"
+)
+
+
+@pytest.mark.slow
+def test_a_clean_run_with_a_feedback_shows_nothing_anywhere(tmp_path: Path) -> None:
+    """Predictions come up, go down and come up again; texts and weights stay where they were."""
+    scene = run(tmp_path, [], Canaries(4), more=FEEDBACK, unlike=True, bounds=True)
+    assert scene.code == 0, scene.err
+    assert [row["refined"] for row in scene.summary["personal"]] == [1] * 4
+    assert scene.summary["clients"] == {"asked": 4, "answered": 4, "lost": 0, "quarantined": 0}
+    assert scene.finds == set()
+    assert len(list(scene.folder.glob("clients/*/teacher-2.safetensors"))) == 4
+
+
 def check(scene: Scene, client: int, control: Control) -> None:
     """The control did what it should have come to, and nothing else."""
     assert scene.table[client] == control.status
@@ -213,3 +230,21 @@ def test_a_disclosed_number_of_examples_is_found_where_it_was_declared(tmp_path:
     found = {(f.place, f.client) for f in scene.finds if f.what == "examples"}
     assert found == {(f"releases/1/{client}.bin", client) for client in range(4)}
     assert {find.what for find in scene.finds} == {"examples"}
+
+
+@pytest.mark.slow
+def test_pseudo_subclasses_hold_no_text_and_no_weight(tmp_path: Path) -> None:
+    """Schema 2: directions, means and embeddings stay where the texts are."""
+    more = "clients.subclasses = { count = 2 }; server.loss = 'kl'"
+    scene = run(tmp_path, [], Canaries(4), more=more, unlike=True)
+    assert scene.code == 0, scene.err
+    assert scene.finds == set()
+
+
+@pytest.mark.slow
+def test_a_disclosed_familiarity_holds_no_text_and_no_weight(tmp_path: Path) -> None:
+    """It tells how near texts are, which no search can see; it hides nothing else."""
+    more = "disclose = ['familiarity']; server.weighting = 'familiarity'"
+    scene = run(tmp_path, [], Canaries(4), more=more)
+    assert scene.code == 0, scene.err
+    assert scene.finds == set()

@@ -1,0 +1,136 @@
+"""Weights and targets made some rows at a time: the same bits, without the memory."""
+
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.configure import find, kinds
+from common.labels import LabelGeometry
+from common.predictions import UNKNOWN, Ensemble
+from common.quantise import to_codes
+from common.records import Record
+from server.aggregators import Aggregator
+from server.aggregators.mean import Mean
+from server.aggregators.power_mean import PowerMean
+from server.answers import Answers, Coded
+from server.combining import ALIGNED, blocks, combine
+from server.weightings import Weighting
+from server.weightings.entropy import Entropy
+from server.weightings.uniform import Uniform
+
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.2], [0.1, 1.1]])
+LINE = LabelGeometry.ordinal(list("abc"))
+PLANE = LabelGeometry(
+    tuple("abc"), CORNERS, np.linalg.norm(CORNERS[:, None] - CORNERS[None], axis=2)
+)
+ROWS = st.sampled_from([1, 2, ALIGNED, ALIGNED + 1, ALIGNED + 2, 2 * ALIGNED + 1, 3 * ALIGNED - 7])
+
+
+def answers(seed: int, clients: int, samples: int, bits: int = 8, count: int = 1) -> Answers:
+    """Opinions as they cross, some certain and some indifferent."""
+    rng = np.random.default_rng(seed)
+
+    def said(shape: tuple[int, ...]) -> np.ndarray:
+        probs = rng.dirichlet([0.3] * (3 * count), size=shape)
+        probs[rng.random(shape) < 0.1] = 1 / (3 * count)
+        return to_codes(probs, bits)
+
+    return Answers(
+        {
+            2 * client: Coded.of(
+                Record(
+                    1,
+                    2 * client,
+                    said((samples,)),
+                    said((1,))[0],
+                    rng.integers(2**bits, size=samples).astype(np.uint16),
+                    int(rng.integers(1, 100)),
+                ),
+                bits,
+                count,
+            )
+            for client in reversed(range(clients))
+        }
+    )
+
+
+def labelled(given: Answers, samples: int) -> Ensemble:
+    """All of them at once, and labels for a third of the texts."""
+    labels = np.where(np.arange(samples) % 3 == 0, np.arange(samples) % 2, UNKNOWN)
+    return replaced(given.rows(slice(None)), labels)
+
+
+def replaced(ensemble: Ensemble, labels: np.ndarray) -> Ensemble:
+    return Ensemble(**vars(ensemble) | {"labels": labels})
+
+
+def same(given: Ensemble, weighting: Weighting, aggregator: Aggregator, cost: LabelGeometry):
+    """Whether blocks of the least size give what all rows at once give."""
+    state = weighting.start(2 * len(given.clients))
+    whole = weighting.weigh(given, state)
+    targets = aggregator.combine(given.probs, whole, cost)
+    made = combine(given.rows, given.probs.shape[1], weighting, state, aggregator, cost, 1)
+    return (
+        made.weights.tobytes() == whole.astype(np.float32).tobytes()
+        and made.targets.probs.tobytes() == targets.probs.tobytes()
+        and made.targets.weights.tobytes() == targets.weights.tobytes()
+    )
+
+
+@pytest.mark.parametrize("kind", kinds(Weighting))
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), clients=st.integers(1, 20), samples=ROWS)
+def test_every_weighting_gives_the_same_bits(kind, seed, clients, samples):
+    ensemble = labelled(answers(seed, clients, samples), samples)
+    assert same(ensemble, find(Weighting, kind)(), Mean(), LINE)
+
+
+@pytest.mark.parametrize("cost", [LINE, PLANE], ids=["line", "plane"])
+@pytest.mark.parametrize("kind", kinds(Aggregator))
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000), clients=st.integers(1, 20), samples=ROWS)
+def test_every_aggregator_gives_the_same_bits(kind, cost, seed, clients, samples):
+    ensemble = labelled(answers(seed, clients, samples), samples)
+    assert same(ensemble, Entropy(), find(Aggregator, kind)(), cost)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_rows_of_answers_are_rows_of_what_was_answered(bits, count):
+    given, part = answers(3, 4, 9, bits, count), slice(2, 7)
+    alone = {client: coded.predictions() for client, coded in given.admitted.items()}
+    whole, some = Ensemble.stack(alone), given.rows(part)
+    for name, value in vars(whole.rows(part)).items():
+        found = getattr(some, name)
+        assert (value is None) == (found is None), name
+        assert value is None or np.array_equal(found, value), name
+        assert value is None or found.dtype == value.dtype, name
+    assert some.clients.tolist() == [0, 2, 4, 6]
+
+
+@given(samples=st.integers(1, 5000), most=st.integers(1, 2000))
+def test_blocks_follow_each_other_and_none_is_a_single_row(samples, most):
+    made = blocks(samples, most)
+    assert (made[0].start, made[-1].stop) == (0, samples)
+    assert all(a.stop == b.start for a, b in pairwise(made))
+    assert all(part.start % ALIGNED == 0 for part in made)
+    sizes = [part.stop - part.start for part in made]
+    assert max(sizes) <= max(most, ALIGNED) + 1
+    assert samples == 1 or min(sizes) > 1
+
+
+@pytest.mark.parametrize("aggregator", [Mean(), PowerMean()], ids=["mean", "power_mean"])
+def test_a_thousand_answers_are_never_doubles_all_at_once(aggregator):
+    clients, samples = 300, 8 * ALIGNED
+    given = answers(0, clients, samples)
+    doubles = clients * samples * 3 * 8
+    tracemalloc.start()
+    combine(given.rows, samples, Uniform(), {}, aggregator, LINE, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    weights = clients * samples * 4
+    assert peak < weights + doubles * 0.7
