@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from clients.availability import is_there
+from clients.budget import allow, written
 from clients.config import configured
 from clients.familiarity import codes as distance_codes
 from clients.flushing import settled
+from clients.mechanisms import Holding, Mechanism
 from clients.priors import corrected, shares
 from clients.public import features_of
 from clients.refinements import Lesson
@@ -36,7 +38,9 @@ class Client:
         self.id, self._seed = int(about["client"]), int(about["seed"])
         self._config = configured(about["config"])
         self._recipe: Teacher = self._config.of(self.id)
-        self.stacks = self._config.vectorised and self._recipe.stacks
+        self._mechanism = self._config.mechanism
+        alone = self._mechanism is not None  # its noise is drawn one by one
+        self.stacks = self._config.vectorised and self._recipe.stacks and not alone
         self._log = store.public() / "audit" / f"client-{self.id}.jsonl"
         self._audit = AuditLog(self._log)
         self._party = Party(store, self._terms, self.id, self._audit)
@@ -63,7 +67,10 @@ class Client:
         """
         if (untaught := self.untaught()) is not None:
             recipe, num_labels, shard = untaught
-            self.keep(recipe.fit(*shard[:2], num_labels, shard.rng))
+            if self._mechanism is None:
+                self.keep(recipe.fit(*shard[:2], num_labels, shard.rng))
+            else:
+                self._train_privately(self._mechanism, None, 1)
 
     def untaught(self) -> tuple[Teacher, int, Shard] | None:
         """The recipe, C, and what the teacher is to be fitted to; None if there is a teacher.
@@ -101,8 +108,23 @@ class Client:
         if said is None:
             raise Refused(verdict)
         vet(self._store, self._config.vetting)
-        if self._store.teacher(asked.round) is None:
+        if self._store.teacher(asked.round) is not None:
+            return
+        if self._mechanism is not None:
+            self._train_privately(self._mechanism, said, asked.round)
+        else:
             self._store.keep_teacher(self._refined(asked.round, said).tensors(), asked.round)
+
+    def _train_privately(
+        self, mechanism: Mechanism, consensus: Floats | None, server_round: int
+    ) -> None:
+        """Fit the teacher of a round by the mechanism; it and what it cost become one file."""
+        allow(mechanism, self._store)
+        shared = self._seen(vetted(self._store, self._config.vetting).texts)
+        holding = Holding(*self._private(), len(self._terms.labels), shared, consensus)
+        rng = stream(self._seed, "fit", *(() if server_round == 1 else (server_round,)))
+        fitted, cost = mechanism.fit(self._recipe, holding, rng)
+        self._store.keep_teacher(fitted.tensors(), server_round, written(cost))
 
     def answer(self, question: Question) -> Answer:
         """The release of this round: the same bytes however often it is asked for.
@@ -250,10 +272,10 @@ class Client:
     def _predict(self, teacher: FittedTeacher, texts: tuple[str, ...]) -> Floats:
         """Soft predictions of shape (N, C) on public texts, whose features may be known."""
         said, strength = teacher.predict(self._seen(texts)), self._config.prior_correction
-        if strength is None:
-            return said
-        prior = shares(self._store.shard()[1], len(self._terms.labels))
-        return corrected(said, prior, strength)
+        if strength is not None:
+            prior = shares(self._store.shard()[1], len(self._terms.labels))
+            said = corrected(said, prior, strength)
+        return said if self._mechanism is None else self._mechanism.release(said)
 
     def _private(self) -> tuple[Inputs, Ints]:
         """The client's own M texts, or their features, as its teacher reads; and labels (M,).

@@ -10,6 +10,7 @@ from pydantic import Field
 from clients.availability import Availability
 from clients.availability.always import Always
 from clients.familiarity import Familiarity
+from clients.mechanisms import Mechanism
 from clients.refinements import Refinement
 from clients.subclasses import Subclasses
 from clients.teachers import Teacher
@@ -42,6 +43,8 @@ class ClientConfig:
         prior_correction: to which power a client divides the label shares of its own shard out
             of all it says; nothing for not at all. See :func:`clients.priors.corrected`.
         subclasses: how every label is split before it crosses (LELP); nothing for not at all.
+        mechanism: what is done so that answers tell little about any one example; nothing for
+            nothing, so that they are as private as plain soft predictions are: not.
         vectorised: whether clients of one process train their teachers side by side, where the
             recipe can. Sooner, and the same bits; but the process then holds the features and
             labels of several clients at once.
@@ -57,6 +60,7 @@ class ClientConfig:
     subclasses: Subclasses | None = None
     familiarity: Familiarity = Field(default_factory=Familiarity)
     prior_correction: float | None = Field(default=None, gt=0, le=4)
+    mechanism: Mechanism | None = None
     vectorised: bool = False
 
     def __post_init__(self) -> None:
@@ -73,6 +77,22 @@ class ClientConfig:
                 recipe.check_refinable()
             if self.num_subclasses > 1:
                 recipe.check_embeds()
+            if self.mechanism is not None:
+                self.mechanism.check(recipe)
+        if self.mechanism is not None and self.mechanism.unit != "none":
+            self._check_guarded()
+
+    def _check_guarded(self) -> None:
+        """Whatever is drawn from private examples beside the teacher would undo the guarantee."""
+        for key, wanted in (
+            ("subclasses", self.num_subclasses > 1),
+            ("prior_correction", self.prior_correction is not None),
+        ):
+            if wanted:
+                raise ConfigError(
+                    f"clients.{key} reads private examples past clients.mechanism, which would "
+                    "then guarantee nothing; leave one of them out"
+                )
 
     @property
     def num_subclasses(self) -> int:

@@ -29,6 +29,7 @@ from common.transfer import TransferSet
 
 _PRIVATE, _FOLDER = 0o600, 0o700
 _DIGEST_BYTES = 32
+_SPENT = "spent"  # in the metadata of a teacher's file: what it took of the client's privacy
 _SEAL = "sha256"  # in the metadata of a teacher's file: of the same tensors without metadata
 
 
@@ -92,14 +93,19 @@ class Store:
         about, here = self.about(), str(public.resolve())
         if about["public"] != here:
             write_json(self.root / "client.json", about | {"public": here}, _PRIVATE)
-            del self.__dict__["_about"]
+            for read in ("_about", "_agreed"):
+                self.__dict__.pop(read, None)
 
     def terms(self) -> Terms:
-        """What was agreed on when the store was made, and pinned by hash then.
+        """What was agreed on when the store was made, and pinned by hash then; read once.
 
         Raises:
             Refused: the shared file says something else now.
         """
+        return self._agreed
+
+    @cached_property
+    def _agreed(self) -> Terms:
         about = self.about()
         path, pinned = Path(about["public"]) / "terms.json", about["terms_sha256"]
         if _sha256(path) != pinned:
@@ -162,10 +168,26 @@ class Store:
         path = self._teacher(server_round)
         return _checked(path.read_bytes()) if path.exists() else None
 
-    def keep_teacher(self, tensors: dict[str, Any], server_round: int = 1) -> None:
-        """Store a teacher; it is loaded from now on and never made again."""
-        sealed = save(tensors, {_SEAL: hashlib.sha256(save(tensors)).hexdigest()})
+    def keep_teacher(
+        self, tensors: dict[str, Any], server_round: int = 1, spent: str | None = None
+    ) -> None:
+        """Store a teacher; it is loaded from now on and never made again.
+
+        Args:
+            tensors: of the teacher.
+            server_round: in which it was made.
+            spent: what of the client's privacy its training took, in the same file, so that
+                neither can be there without the other.
+        """
+        about = {} if spent is None else {_SPENT: spent}
+        sealed = save(tensors, about | {_SEAL: _seal(tensors, spent)})
         write_bytes(self._teacher(server_round), sealed, _PRIVATE)
+
+    def spendings(self) -> list[str]:
+        """What the training of every teacher took of the client's privacy, by round."""
+        paths = [self._teacher(number) for number in self.teacher_rounds()]
+        heads = [_head(path.read_bytes()) for path in paths]
+        return [head[_SPENT] for head in heads if _SPENT in head]
 
     def teacher_rounds(self) -> list[int]:
         """The rounds of which there is a teacher, damaged or not, ascending."""
@@ -228,9 +250,20 @@ def _transfer(path: Path, sha256: str, agreed: str) -> TransferSet:
 def _checked(data: bytes) -> dict[str, Any] | None:
     """The tensors of a teacher's file, or None where they are not what was written."""
     try:
-        tensors = load(data)
-        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        tensors, head = load(data), _head(data)
     except (SafetensorError, ValueError):
         return None
-    sealed = head.get("__metadata__", {}).get(_SEAL)
-    return tensors if sealed == hashlib.sha256(save(tensors)).hexdigest() else None
+    return tensors if head.get(_SEAL) == _seal(tensors, head.get(_SPENT)) else None
+
+
+def _head(data: bytes) -> dict[str, str]:
+    """What a safetensors file says beside its tensors."""
+    told: dict[str, str] = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get(
+        "__metadata__", {}
+    )
+    return told
+
+
+def _seal(tensors: dict[str, Any], spent: str | None) -> str:
+    """The digest of a teacher's content."""
+    return hashlib.sha256(save(tensors) + (spent or "").encode()).hexdigest()

@@ -27,6 +27,12 @@ class DataError(Failure):
     exit_code = 4
 
 
+class BudgetExceeded(Failure):
+    """More privacy would be spent than was allowed."""
+
+    exit_code = 5
+
+
 class FolderError(Failure):
     """The run folder exists, cannot be written, is in use or does not match."""
 
@@ -41,5 +47,13 @@ class CheckFailed(Failure):
 
 KINDS = {
     kind.exit_code: kind
-    for kind in (Failure, ConfigError, TooFewClients, DataError, FolderError, CheckFailed)
+    for kind in (
+        Failure,
+        ConfigError,
+        TooFewClients,
+        DataError,
+        BudgetExceeded,
+        FolderError,
+        CheckFailed,
+    )
 }

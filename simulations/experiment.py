@@ -13,7 +13,7 @@ from pydantic import Field
 from clients.config import ClientConfig
 from common.component import component
 from common.configure import dump, load, unknown
-from common.failures import ConfigError
+from common.failures import BudgetExceeded, ConfigError
 from server.config import ServerConfig
 from server.subclasses import check_used
 from server.weightings import Weighting
@@ -112,6 +112,7 @@ class Experiment:
                 f"write k_min = {self.data.num_clients} or less"
             )
         self._check_corrupted_clients()
+        self._check_budget()
         self._check_feedback()
         check_disclosed(self, self.server.weighting)
         check_secure_sum(self)
@@ -143,6 +144,29 @@ class Experiment:
                     f"data.corruptions[{number}].clients names client {max(corruption.clients)}; "
                     f"write at most {self.data.num_clients - 1}"
                 )
+
+    def _check_budget(self) -> None:
+        """Say before anything is trained whether clients' budgets last for all rounds.
+
+        Raises:
+            BudgetExceeded: they do not.
+        """
+        mechanism = self.clients.mechanism
+        plan = None if mechanism is None else mechanism.plan()
+        if mechanism is None or plan is None:
+            return
+        if "familiarity" in self.disclose:
+            raise ConfigError(
+                "disclose: how near texts are to a client's own is found past clients.mechanism, "
+                "which would then guarantee nothing; leave one of them out"
+            )
+        trainings = self.num_rounds if self.clients.refinement is not None else 1
+        if mechanism.exceeds([plan] * trainings):
+            raise BudgetExceeded(
+                f"{trainings} trainings would spend epsilon "
+                f"{mechanism.epsilon([plan] * trainings):.4g} of {mechanism.limit():.4g}; write "
+                f"fewer rounds, clients.refinement = 'none' or a larger clients.mechanism.budget"
+            )
 
     @property
     def disclosed(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 from common.faults import stamped
 from common.files import read_json, write_json
 from simulations.experiment import Experiment
+from simulations.guarantee import NONE, guarantee
 from simulations.personal import line
 
 PHASES = (
@@ -19,7 +20,6 @@ PHASES = (
     "evaluate",
     "total",
 )
-NO_PRIVACY = {"guarantee": "none", "epsilon": None, "delta": None, "unit": None}
 
 
 def complete(
@@ -49,6 +49,7 @@ def complete(
     return _frame(experiment, call) | {
         "status": "complete",
         "faults": stamped(folder),
+        "privacy": guarantee(folder, experiment),
         "isolated": served["isolated"],
         "student": student,
         "bounds": bounds,
@@ -114,12 +115,18 @@ def _told(summary: dict[str, Any], folder: Path) -> list[str]:
         "",
         f"sent up per client: {wire['bytes_up_per_client']:,} bytes of predictions "
         f"(FedAvg of the same student: {wire['fedavg_bytes_per_client']:,}, {ratio:.0f}x)",
-        f"privacy guarantee: {summary['privacy']['guarantee']}; "
+        f"privacy guarantee: {_guarantee(summary['privacy'])}; "
         f"processes isolated: {'yes' if summary['isolated'] else 'no'}",
         f"seconds: {took}; total {seconds['total']:.1f}",
         f"memory: driver {memory['driver_peak_mb']:.0f} MB, worker {_mb(memory)}",
         f"report: {folder / 'report.html'}",
     ]
+
+
+def _guarantee(privacy: dict[str, Any]) -> str:
+    if privacy["epsilon"] is None:
+        return str(privacy["guarantee"])
+    return f"{privacy['guarantee']}, epsilon {privacy['epsilon']:.3g} at delta {privacy['delta']:g}"
 
 
 def _phases(seconds: dict[str, float]) -> tuple[str, ...]:
@@ -180,7 +187,7 @@ def _frame(experiment: Experiment, call: dict[str, Any]) -> dict[str, Any]:
         "num_clients": experiment.data.num_clients,
         "rounds": experiment.num_rounds,
         "backend": call["backend"],
-        "privacy": dict(NO_PRIVACY),
+        "privacy": dict(NONE),
     }
 
 

@@ -1,6 +1,7 @@
 """Mechanisms: what a client does so that its answers tell little about any one example."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -9,9 +10,11 @@ import numpy as np
 from clients.teachers import FittedTeacher, Inputs, Teacher
 from common.arrays import Floats, Ints
 
+_ROUNDING = 1e-9  # what was planned to cost the limit may come out a bit above
+
 
 @dataclass(frozen=True, eq=False)
-class Shard:
+class Holding:
     """What a teacher is trained on, and what everybody knows.
 
     Attributes:
@@ -19,12 +22,14 @@ class Shard:
         labels: shape (M,).
         num_labels: C.
         shared: the N public transfer texts, as the recipe reads them; free to look at.
+        consensus: shape (N, C), what the server said of them; None in a first training.
     """
 
     inputs: Inputs
     labels: Ints
     num_labels: int
     shared: Inputs
+    consensus: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,32 @@ class Mechanism(ABC):
         """
         del recipe
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody else can draw the noise that is used."""
+        return False
+
+    def plan(self) -> Spending | None:
+        """What the next training will cost; None if nothing is accounted for."""
+        return None
+
+    def failure_probability(self) -> float | None:
+        """The delta of the guarantee; None without one."""
+        return None
+
+    def limit(self) -> float:
+        """The largest epsilon that all trainings of one client together may reach."""
+        return float("inf")
+
     @abstractmethod
     def fit(
-        self, recipe: Teacher, shard: Shard, rng: np.random.Generator
+        self, recipe: Teacher, holding: Holding, rng: np.random.Generator
     ) -> tuple[FittedTeacher, Spending | None]:
         """Train, and say what it cost.
 
         Args:
             recipe: what is trained.
-            shard: on what.
+            holding: on what; with a consensus it goes on from what that teaches.
             rng: source of all randomness that need not be secret.
         """
 
@@ -78,7 +100,11 @@ class Mechanism(ABC):
         """What is said instead of these predictions (N, C); their own by default."""
         return probs
 
-    def epsilon(self, spent: list[Spending]) -> float:
+    def epsilon(self, spent: Sequence[Spending]) -> float:
         """The epsilon of all trainings of one client together; infinity without a guarantee."""
         del spent
         return float("inf")
+
+    def exceeds(self, trainings: Sequence[Spending]) -> bool:
+        """Whether these trainings together are more than :meth:`limit` allows."""
+        return self.epsilon(trainings) > self.limit() * (1 + _ROUNDING)

@@ -6,11 +6,14 @@ input, so its norm is the product of two norms, and no gradient of one example i
 https://arxiv.org/abs/1510.01799).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from common.arrays import Floats
 
 Net = dict[str, Floats]
+Sums = Callable[[Net, Floats, Floats, float], Net]
 
 
 def linear(net: Net, inputs: Floats, wanted: Floats, clip: float) -> Net:

@@ -1,16 +1,16 @@
 """Differentially private heads on frozen features: full-batch gradient descent with noise."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from clients.mechanisms import Mechanism, Shard, Spending
-from clients.mechanisms._gradients import Net, linear, one_hidden
-from clients.noise import Noise, SeededNoise, SystemNoise
+from clients.mechanisms import Holding, Mechanism, Spending
+from clients.mechanisms._gradients import Net, Sums, linear, one_hidden
+from clients.noise import SeededNoise, SystemNoise
 from clients.teachers import FittedTeacher, Teacher
 from clients.teachers.frozen_linear import FrozenLinear
 from clients.teachers.frozen_mlp import FrozenMlp
@@ -34,7 +34,9 @@ class DpGd(Mechanism):
     the mean of the second half of the steps. Each step is one release of a sum to which one
     example adds at most S, so T steps are exactly mu-GDP with :math:`\mu = \sqrt T / z`, and
     everything after (averaging, predicting on any texts, as often as anybody asks, quantising)
-    costs nothing more. z is the smallest that keeps (epsilon, delta).
+    costs nothing more. z is the smallest that keeps (epsilon, delta). Where the server says
+    back what all think, a training starts from what that teaches, which costs nothing, and is
+    one more release of the same examples, which does.
 
     Features are first shifted, scaled and projected onto the ``subspace`` leading principal
     directions of the *public* transfer texts' features, which costs nothing and leaves less to
@@ -48,6 +50,9 @@ class DpGd(Mechanism):
 
     Attributes:
         epsilon_target: epsilon of one training; the smaller, the more private.
+        budget: the largest epsilon that all trainings of one client together may reach: with
+            ``clients.refinement`` every round trains once more, on the same examples. Not given:
+            that of one training.
         delta: probability with which the promise may fail; well below 1 / M.
         steps: T.
         clip: S, the largest norm of one example's gradient.
@@ -66,6 +71,7 @@ class DpGd(Mechanism):
 
     epsilon_target: float = Field(default=8.0, gt=0)
     delta: float = Field(default=1e-5, gt=0, lt=1)
+    budget: float | None = Field(default=None, gt=0)
     steps: int = Field(default=30, ge=1)
     clip: float = Field(default=1.0, gt=0)
     learning_rate: float = Field(default=10.0, gt=0)
@@ -82,29 +88,47 @@ class DpGd(Mechanism):
                 "clients.teacher = 'frozen_linear', or 'frozen_mlp' with activation = 'relu'"
             )
 
+    @property
     @override
-    def fit(
-        self, recipe: Teacher, shard: Shard, rng: np.random.Generator
-    ) -> tuple[FittedTeacher, Spending | None]:
-        self.check(recipe)
-        seed = self.noise_seed
-        noise = SystemNoise() if seed is None else SeededNoise(seed, int(rng.integers(2**32)))
-        z = noise_multiplier(self.epsilon_target, self.delta, self.steps)
-        view = _View.of(np.asarray(shard.shared, dtype=np.float64), self.subspace)
-        width = view.directions.shape[1]
-        if isinstance(recipe, FrozenMlp):
-            start = _start(recipe, width, shard.num_labels, rng)
-            net = self._descend(one_hidden, start, view, shard, z, noise)
-            tensors = _as_mlp(net, view)
-        else:
-            zeros = {"weights": np.zeros((shard.num_labels, width + 1))}
-            net = self._descend(linear, zeros, view, shard, z, noise)
-            tensors = {"weights": view.folded(net["weights"]).astype(np.float32)}
-        spending = Spending(z, 1.0, self.steps, noise.private)
-        return recipe.restore(tensors, shard.num_labels), spending
+    def private(self) -> bool:
+        return self.noise_seed is None
 
     @override
-    def epsilon(self, spent: list[Spending]) -> float:
+    def plan(self) -> Spending:
+        z = noise_multiplier(self.epsilon_target, self.delta, self.steps)
+        return Spending(z, 1.0, self.steps, self.private)
+
+    @override
+    def failure_probability(self) -> float:
+        return self.delta
+
+    @override
+    def limit(self) -> float:
+        return self.epsilon_target if self.budget is None else self.budget
+
+    @override
+    def fit(
+        self, recipe: Teacher, holding: Holding, rng: np.random.Generator
+    ) -> tuple[FittedTeacher, Spending | None]:
+        self.check(recipe)
+        seed, plan = self.noise_seed, self.plan()
+        noise = SystemNoise() if seed is None else SeededNoise(seed, int(rng.integers(2**32)))
+        shared = np.asarray(holding.shared, dtype=np.float64)
+        view, labels = _View.of(shared, self.subspace), holding.num_labels
+        width = view.directions.shape[1]
+        net = {"weights": np.zeros((labels, width + 1))}
+        sums: Sums = linear
+        if isinstance(recipe, FrozenMlp):
+            net, sums = _start(recipe, width, labels, rng), one_hidden
+        if holding.consensus is not None:  # public by now, so it costs nothing
+            net = self._descend(sums, net, view.of_features(shared), holding.consensus, None)
+        inputs = view.of_features(np.asarray(holding.inputs, dtype=np.float64))
+        wanted, scale = np.eye(labels)[holding.labels], plan.noise_multiplier * self.clip
+        net = self._descend(sums, net, inputs, wanted, lambda *shape: scale * noise.normal(*shape))
+        return recipe.restore(_tensors(net, view), labels), plan
+
+    @override
+    def epsilon(self, spent: Sequence[Spending]) -> float:
         if not all(one.sampling == 1 for one in spent):
             raise ValueError("steps on samples are not exactly Gaussian; this cannot add them up")
         mus = [math.sqrt(one.steps) / one.noise_multiplier for one in spent]
@@ -112,21 +136,19 @@ class DpGd(Mechanism):
 
     def _descend(
         self,
-        sums: Callable[[Net, Floats, Floats, float], Net],
+        sums: Sums,
         net: Net,
-        view: "_View",
-        shard: Shard,
-        z: float,
-        noise: Noise,
+        inputs: Floats,
+        wanted: Floats,
+        noise: Callable[..., Floats] | None,
     ) -> Net:
-        inputs = view.of_features(np.asarray(shard.inputs, dtype=np.float64))
-        wanted = np.eye(shard.num_labels)[shard.labels]
+        """The mean of the second half of the steps, from ``net``."""
         pace = {name: np.zeros_like(part) for name, part in net.items()}
         mean, late = {name: np.zeros_like(part) for name, part in net.items()}, self.steps // 2
         for step in range(self.steps):
             found = sums(net, inputs, wanted, self.clip)
             for name, part in found.items():
-                noised = part + z * self.clip * noise.normal(*part.shape)
+                noised = part if noise is None else part + noise(*part.shape)
                 pace[name] = self.momentum * pace[name] + noised / max(len(inputs), 1)
                 net = net | {name: net[name] - self.learning_rate * pace[name]}
             if step >= late:
@@ -172,7 +194,10 @@ def _start(recipe: FrozenMlp, width: int, labels: int, rng: np.random.Generator)
     return {"hidden": drawn(recipe.hidden, width), "output": drawn(labels, recipe.hidden)}
 
 
-def _as_mlp(net: Net, view: _View) -> dict[str, Any]:
+def _tensors(net: Net, view: _View) -> dict[str, Any]:
+    """What the recipe restores: ``frozen_linear`` or ``frozen_mlp``."""
+    if "weights" in net:
+        return {"weights": view.folded(net["weights"]).astype(np.float32)}
     hidden, output = view.folded(net["hidden"]), net["output"]
     parts = {
         "hidden.weight": hidden[:, :-1],
