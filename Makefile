@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # An index with CPU builds of torch, for users who want one: make run TORCH_INDEX=URL
 TORCH_INDEX ?=
 
-.PHONY: run setup test test-slow check bench clean
+.PHONY: run setup test test-slow check bench docs clean
 
 run: setup
 	$(BIN)/fedknot run quickstart
@@ -36,6 +36,9 @@ test: check
 test-slow: setup
 	$(BIN)/fedknot data fetch vader
 	$(BIN)/python -m pytest -m slow
+
+docs: setup
+	$(BIN)/python -m simulations.reference
 
 bench: setup
 	$(BIN)/fedknot compare quickstart

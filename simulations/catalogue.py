@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic.fields import FieldInfo
 
+from clients.mechanisms import Mechanism
 from clients.refinements import Refinement
 from clients.teachers import Teacher
 from common.configure import dump, find, kind_of, kinds, unknown
@@ -17,6 +18,7 @@ from server.cohorts import Cohort
 from server.feedbacks import Feedback
 from server.geometries import Geometry
 from server.losses import DistillationLoss
+from server.reweightings import Reweighting
 from server.students import Student
 from server.weightings import Weighting
 from simulations.corruptions import Corruption
@@ -29,7 +31,9 @@ FAMILIES: dict[str, type] = {
     "geometries": Geometry,
     "weightings": Weighting,
     "aggregators": Aggregator,
+    "reweightings": Reweighting,
     "teachers": Teacher,
+    "mechanisms": Mechanism,
     "refinements": Refinement,
     "students": Student,
     "feedbacks": Feedback,
@@ -40,6 +44,8 @@ FAMILIES: dict[str, type] = {
     "datasets": Dataset,
     "yardsticks": Yardstick,
 }
+
+_PUBLIC = {"labels"}  # what a component needs of the server, not of a client
 
 
 def catalogue(family: str | None = None) -> dict[str, Any]:
@@ -78,8 +84,14 @@ def _member(component: type, kind: str) -> dict[str, Any]:
     }
     first = (inspect.getdoc(component) or "").splitlines()[0]
     manual = re.sub(r":\w+:`([^`]*)`", r"\1", first)
-    discloses = sorted(getattr(component, "needs", ()))
-    return {"kind": kind, "manual": manual, "fields": fields, "discloses": discloses}
+    needs = set(getattr(component, "needs", ()))
+    return {
+        "kind": kind,
+        "manual": manual,
+        "fields": fields,
+        "discloses": sorted(needs - _PUBLIC),
+        "needs_public": sorted(needs & _PUBLIC),
+    }
 
 
 def _name(hint: Any) -> str:

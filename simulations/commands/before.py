@@ -38,9 +38,13 @@ def plan(
 
 def list_(
     family: Annotated[str | None, typer.Argument(help="e.g. losses; all if left out")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The whole manuals, as docs/components/ has them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List every component with its one-line manual and its settings."""
+    from simulations import manuals
     from simulations.catalogue import catalogue, table
 
-    show(catalogue(family), table, as_json)
+    show(catalogue(family), manuals.markdown if markdown else table, as_json)
