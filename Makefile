@@ -6,6 +6,9 @@ STAMP := .venv/.installed
 # An index with CPU builds of torch, for users who want one: make run TORCH_INDEX=URL
 TORCH_INDEX ?=
 
+# How many tests run at once; of those that start Ray, one.
+WORKERS ?= 2
+
 .PHONY: run setup test test-slow check bench docs clean
 
 run: setup
@@ -31,11 +34,11 @@ check: setup
 
 test: check
 	$(BIN)/fedknot data fetch vader
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup
 
 test-slow: setup
 	$(BIN)/fedknot data fetch vader
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadgroup
 
 docs: setup
 	$(BIN)/python -m simulations.reference

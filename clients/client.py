@@ -10,6 +10,8 @@ from clients.config import configured
 from clients.familiarity import codes as distance_codes
 from clients.flushing import settled
 from clients.mechanisms import Holding, Mechanism
+from clients.noise import KeyedNoise
+from clients.noise_key import noise_key
 from clients.priors import corrected, shares
 from clients.public import features_of
 from clients.refinements import Lesson
@@ -38,8 +40,9 @@ class Client:
         self.id, self._seed = int(about["client"]), int(about["seed"])
         self._config = configured(about["config"])
         self._recipe: Teacher = self._config.of(self.id)
-        self._mechanism = self._config.mechanism
-        alone = self._mechanism is not None  # its noise is drawn one by one
+        self._mechanism = own = self._config.mechanism
+        self._trained_by = own if own is not None and own.trains else None
+        alone = self._trained_by is not None  # its noise is drawn one by one
         self.stacks = self._config.vectorised and self._recipe.stacks and not alone
         self._log = store.public() / "audit" / f"client-{self.id}.jsonl"
         self._audit = AuditLog(self._log)
@@ -67,10 +70,10 @@ class Client:
         """
         if (untaught := self.untaught()) is not None:
             recipe, num_labels, shard = untaught
-            if self._mechanism is None:
+            if self._trained_by is None:
                 self.keep(recipe.fit(*shard[:2], num_labels, shard.rng))
             else:
-                self._train_privately(self._mechanism, None, 1)
+                self._train_privately(self._trained_by, None, 1)
 
     def untaught(self) -> tuple[Teacher, int, Shard] | None:
         """The recipe, C, and what the teacher is to be fitted to; None if there is a teacher.
@@ -110,8 +113,8 @@ class Client:
         vet(self._store, self._config.vetting)
         if self._store.teacher(asked.round) is not None:
             return
-        if self._mechanism is not None:
-            self._train_privately(self._mechanism, said, asked.round)
+        if self._trained_by is not None:
+            self._train_privately(self._trained_by, said, asked.round)
         else:
             self._store.keep_teacher(self._refined(asked.round, said).tensors(), asked.round)
 
@@ -275,7 +278,9 @@ class Client:
         if strength is not None:
             prior = shares(self._store.shard()[1], len(self._terms.labels))
             said = corrected(said, prior, strength)
-        return said if self._mechanism is None else self._mechanism.release(said)
+        if (mechanism := self._mechanism) is None or mechanism.trains:
+            return said if mechanism is None else mechanism.release(said)
+        return mechanism.release(said, KeyedNoise(noise_key(self.home, teacher, texts)))
 
     def _private(self) -> tuple[Inputs, Ints]:
         """The client's own M texts, or their features, as its teacher reads; and labels (M,).

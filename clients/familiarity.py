@@ -51,9 +51,7 @@ class Familiarity:
         return found
 
 
-def nearest(
-    texts: Floats, private: Floats, neighbours: int, among: Ints | None = None
-) -> Floats:
+def nearest(texts: Floats, private: Floats, neighbours: int, among: Ints | None = None) -> Floats:
     """Mean cosine distances to the nearest private texts, cut to [0, 1].
 
     Args:
@@ -83,7 +81,7 @@ def nearest(
 
 
 def codes(distances: Floats, bits: int) -> Ints:
-    """Distances (N,) in [0, 1] as the nearest of 2^bits evenly spaced values, shape (N,), uint16."""
+    """Distances (N,) in [0, 1] as the nearest of 2^bits even steps, shape (N,), uint16."""
     made: Ints = np.rint(distances * (2**bits - 1)).astype(np.uint16)
     return made
 

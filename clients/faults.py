@@ -8,16 +8,18 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord
 from flwr.clientapp.typing import ClientAppCallable, Mod
 
 from clients.store import Store
 from common import faults
-from common.records import HEADER
+from common.arrays import Ints
+from common.records import HEADER, decode, encode
 from common.wire import ENCODE, KEY, MASK, PREDICT, REFINE, TEACHER, unpack_asked
 
 CANARY: Final = "fedknot-canary"
@@ -62,6 +64,7 @@ def _disturb(
         store = Store(home / str(client))
         if phase == "predict" and "pred" in reply.content:
             scene = _Scene(reply, context, client, store, "")
+            _lie(scene, faults.lies(client=client, server_round=question.round), question.round)
             _malform(scene, faults.malformations(client=client, server_round=question.round))
         for name in faults.leaks(phase, client=client, server_round=question.round):
             secret = _secret(store)
@@ -107,9 +110,29 @@ class _Scene:
         self.pred[name or str(self.client)] = Array(dtype, (len(data),), stype, data)
 
 
+def _lie(scene: _Scene, names: list[str], server_round: int) -> None:
+    """Other codes, in the canonical form; in a secure sum there are none that could be replaced."""
+    terms = scene.store.terms()
+    for name in names if str(scene.client) in scene.pred and terms.secure is None else ():
+        said = decode(scene.payload, terms.layout, server_round, scene.client)
+        scene.send(encode(replace(said, codes=_LIES[name](said.codes)), terms.layout))
+
+
 def _malform(scene: _Scene, names: list[str]) -> None:
     for name in names if str(scene.client) in scene.pred else ():
         scene.send(_MALFORMED[name](scene.payload))
+
+
+def _certain(codes: Ints) -> Ints:
+    made = np.zeros_like(codes)
+    made[:, 0] = codes.sum(axis=1)
+    return made
+
+
+_LIES: Final[dict[str, Callable[[Ints], Ints]]] = {
+    "reversed": lambda codes: codes[:, ::-1],
+    "certain": _certain,
+}
 
 
 def _with_byte(payload: bytes, place: int) -> bytes:

@@ -1,5 +1,6 @@
 """Noise that nobody can subtract: drawn from the operating system's randomness."""
 
+import hashlib
 import os
 from typing import Protocol
 
@@ -22,6 +23,9 @@ class Noise(Protocol):
     def private(self) -> bool:
         """Whether what is noised with it may be called private."""
 
+    def uniform(self, *shape: int) -> Floats:
+        """Independent numbers between 0 and 1, float64."""
+
     def normal(self, *shape: int) -> Floats:
         """Independent standard normal numbers, float64."""
 
@@ -38,11 +42,38 @@ class SystemNoise:
 
     private = True
 
+    def uniform(self, *shape: int) -> Floats:
+        """Independent numbers between 0 and 1, neither of which occurs; float64."""
+        return _uniform(os.urandom(8 * int(np.prod(shape))), shape)
+
     def normal(self, *shape: int) -> Floats:
         """Independent standard normal numbers, float64."""
-        count = int(np.prod(shape))
-        words = np.frombuffer(os.urandom(8 * count), dtype="<u8") >> np.uint64(64 - _BITS)
-        made: Floats = ndtri((words.astype(np.float64) + 0.5) * 2.0**-_BITS).reshape(shape)
+        made: Floats = ndtri(self.uniform(*shape))
+        return made
+
+
+class KeyedNoise:
+    """The same numbers for the same key, and nobody without the key can tell them from others.
+
+    For what is said more than once: fresh noise every time could be averaged away. The key comes
+    from the operating system and stays where it was drawn. Numbers are SHAKE-256 of the key and
+    a counter (FIPS 202), made normal as those of :class:`SystemNoise` are.
+    """
+
+    private = True
+
+    def __init__(self, key: bytes) -> None:
+        self._key, self._drawn = key, 0
+
+    def uniform(self, *shape: int) -> Floats:
+        """Independent numbers between 0 and 1, neither of which occurs; float64."""
+        self._drawn += 1
+        stream = hashlib.shake_256(self._key + self._drawn.to_bytes(8, "little"))
+        return _uniform(stream.digest(8 * int(np.prod(shape))), shape)
+
+    def normal(self, *shape: int) -> Floats:
+        """Independent standard normal numbers, float64."""
+        made: Floats = ndtri(self.uniform(*shape))
         return made
 
 
@@ -54,6 +85,16 @@ class SeededNoise:
     def __init__(self, seed: int, *path: int) -> None:
         self._rng = np.random.default_rng([seed, *path])
 
+    def uniform(self, *shape: int) -> Floats:
+        """Independent numbers between 0 and 1, float64."""
+        return self._rng.random(size=shape)
+
     def normal(self, *shape: int) -> Floats:
         """Independent standard normal numbers, float64."""
         return self._rng.normal(size=shape)
+
+
+def _uniform(data: bytes, shape: tuple[int, ...]) -> Floats:
+    words = np.frombuffer(data, dtype="<u8") >> np.uint64(64 - _BITS)
+    made: Floats = ((words.astype(np.float64) + 0.5) * 2.0**-_BITS).reshape(shape)
+    return made

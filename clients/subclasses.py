@@ -16,7 +16,8 @@ class Subclasses:
     \beta)`: the teacher's prediction, every label split in S. h is what the teacher's last layer
     reads, :math:`\mu_c` its mean over the client's own texts of label c, and the rows of
     :math:`V_c` are their S main directions. All of it is computed by the client from its own
-    texts, anew at every release, and never leaves it.
+    texts, anew at every release, and is not sent; but answers tell much of it, nearly all where
+    the embedding is public (``frozen_linear``; see docs/privacy.md).
 
     Departures: :math:`\beta` is ``temperature`` times the root mean square of the projections of
     that label's texts, so that one setting serves teachers of any scale. A label with fewer than

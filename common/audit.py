@@ -5,10 +5,12 @@ logs agree as sets of (round, client, sha256) of released messages; a re-send of
 bytes is the same release with one more attempt.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +45,7 @@ class AuditLog:
 
     def __init__(self, path: Path) -> None:
         self._path, self._name = path, str(path)
+        self._waiting: list[bytes] | None = None
         data = _repaired(path)
         lines = data.splitlines()
         self._previous = _hash(lines[-1]) if lines else START
@@ -82,7 +85,7 @@ class AuditLog:
             schema: the number of the record layout.
             verdict: accepted, or the reason why not.
             durable: whether the line, and all before it, survives a power failure from now
-                on; otherwise from the next :meth:`settle`.
+                on; otherwise from the next :meth:`settle`. Not inside :meth:`at_once`.
         """
         entry: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -97,12 +100,28 @@ class AuditLog:
         entry["attempts"] = self._attempt(entry)
         entry["previous"] = self._previous
         line = json.dumps(entry).encode()
+        self._previous, self._length = _hash(line), self._length + len(line) + 1
+        if self._waiting is not None:
+            self._waiting.append(line + b"\n")
+        else:
+            self._write(line + b"\n", durable=durable)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Write the lines that are appended inside together, at the end: many to one message."""
+        self._waiting = []
+        try:
+            yield
+        finally:
+            lines, self._waiting = b"".join(self._waiting), None
+            self._write(lines)
+
+    def _write(self, data: bytes, *, durable: bool = False) -> None:
         with open(self._name, "ab") as file:
-            file.write(line + b"\n")
+            file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        self._previous, self._length = _hash(line), self._length + len(line) + 1
 
     def settle(self) -> None:
         """Have every line on disk."""

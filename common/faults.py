@@ -1,12 +1,14 @@
 """Faults on demand, for tests: off unless the environment names a file when a process starts.
 
 ``FEDKNOT_FAULTS`` is the absolute path of a JSON file with a list of faults, each of which
-kills, delays or pauses a process, spoils an answer, or makes a party break its promises::
+kills, delays or pauses a process, spoils an answer or replaces it by a well-formed lie, or makes a
+party break its promises::
 
     [{"kill": "worker", "phase": "train", "client": 2, "times": 1},
      {"sleep": 30, "phase": "predict", "client": 0},
      {"pause": "/some/file", "phase": "served"},
      {"malform": "truncated", "client": 1, "round": 2},
+     {"lie": "reversed", "client": 3},
      {"leak": "metric_value", "client": 2}]
 
 Nothing that a peer sends can set the variable, and a run in which any process had it says so
@@ -55,7 +57,10 @@ LEAKS: Final = {
 MALFORMATIONS: Final = ("wrong_sum", "truncated", "trailing", "other_client", "other_round")
 """Ways to spoil an answer that gives nothing away, which any store allows."""
 
-_ACTS: Final = ("kill", "sleep", "pause", "leak", "malform")
+LIES: Final = ("reversed", "certain")
+"""Other answers of the agreed form, in place of the client's own; only where single ones cross."""
+
+_ACTS: Final = ("kill", "sleep", "pause", "leak", "malform", "lie")
 _POLL_SECONDS = 0.05
 # Read when the process starts: what changes the environment later, changes nothing.
 _NAMED: Final = os.environ.get(VARIABLE)
@@ -67,9 +72,9 @@ class Fault:
 
     Attributes:
         number: its place in the file.
-        act: "kill", "sleep", "pause", "leak" or "malform".
+        act: "kill", "sleep", "pause", "leak", "malform" or "lie".
         what: whose process to kill, seconds, the file whose making ends the pause, a leak, a
-            malformation.
+            malformation, a lie.
         phase: where it acts.
         client: only there, or None for every client.
         round: only then, or None for every round.
@@ -116,6 +121,11 @@ def leaks(phase: str, *, client: int | None = None, server_round: int | None = N
 def malformations(*, client: int, server_round: int) -> list[str]:
     """How to spoil this client's answer."""
     return [str(fault.what) for fault in _due("predict", client, server_round, ("malform",))]
+
+
+def lies(*, client: int, server_round: int) -> list[str]:
+    """What this client says instead of what it knows."""
+    return [str(fault.what) for fault in _due("predict", client, server_round, ("lie",))]
 
 
 def stamp(folder: Path) -> None:
@@ -199,6 +209,7 @@ def _fault(number: int, entry: Any) -> Fault:
         )
     what = table.pop(acts[0])
     own = {"leak": LEAKS.get(what) if isinstance(what, str) else None, "malform": "predict"}
+    own["lie"] = "predict"
     phase = table.pop("phase", own.get(acts[0]))
     _check(number, acts[0], what, phase)
     return Fault(number, acts[0], what, phase, **table)
@@ -209,6 +220,8 @@ def _check(number: int, act: str, what: Any, phase: Any) -> None:
         raise ConfigError(f"fault {number}: a leak is one of {', '.join(LEAKS)}, in its own phase")
     if act == "malform" and (what not in MALFORMATIONS or phase != "predict"):
         raise ConfigError(f"fault {number}: malform takes one of {', '.join(MALFORMATIONS)}")
+    if act == "lie" and (what not in LIES or phase != "predict"):
+        raise ConfigError(f"fault {number}: lie takes one of {', '.join(LIES)}")
     if phase not in PHASES:
         raise ConfigError(f"fault {number}: phase must be one of {', '.join(PHASES)}")
     if act == "kill" and what != PHASES[phase]:

@@ -49,9 +49,9 @@ class SecureTerms:
         """
         exact = np.asarray(probs, dtype=np.float64)
         if self.floor is None:
-            return exact / exact.sum(axis=1, keepdims=True)
-        logs: Floats = np.log(np.clip(exact, self.floor, 1.0)) / np.log(self.floor)
-        return np.clip(logs, 0.0, 1.0)
+            return np.asarray(exact / exact.sum(axis=1, keepdims=True))
+        logs = np.log(np.clip(exact, self.floor, 1.0)) / np.log(self.floor)
+        return np.asarray(np.clip(logs, 0.0, 1.0))
 
     def opinions(self, sums: Sums) -> Floats:
         """The consensus in a sum, (N, C), float32: the weighted mean, or the geometric one.
@@ -65,7 +65,8 @@ class SecureTerms:
         total = means.sum(axis=1, keepdims=True)
         there = total > 0
         even = 1.0 / means.shape[1]
-        return np.where(there, means / np.where(there, total, 1.0), even).astype(np.float32)
+        made: Floats = np.where(there, means / np.where(there, total, 1.0), even)
+        return made.astype(np.float32)
 
     def told(self, sums: Sums) -> Floats:
         """Shape (N,), float32: 1 for the texts of which enough clients said something, else 0."""
@@ -80,7 +81,7 @@ class SecureTerms:
         """
         exact = total.astype(np.int64)
         values, weights, count = exact[:, :-2], exact[:, -2], exact[:, -1]
-        good = np.all(count <= parties) and np.all(values <= weights[:, None])
+        good = bool(np.all(count <= parties) and np.all(values <= weights[:, None]))
         if self.floor is None:
             good = good and np.array_equal(values.sum(axis=1), weights)
-        return bool(good)
+        return good

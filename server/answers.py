@@ -54,12 +54,11 @@ class Coded:
             bits: width of a code.
             count: S.
         """
-        kind = np.uint8 if bits <= 8 else np.uint16
-        bias = record.bias
-        if bias is not None:
-            bias = to_probs(merged_codes(bias, count) if count > 1 else bias, bits)
-        scalar = None if record.scalar is None else record.scalar.astype(kind)
-        return cls(record.codes.astype(kind), bits, count, bias, record.num_examples, scalar)
+        kind: type[np.uint8 | np.uint16] = np.uint8 if bits <= 8 else np.uint16
+        bias = None if record.bias is None else _decoded(record.bias, bits, count)[0]
+        scalar: Ints | None = None if record.scalar is None else record.scalar.astype(kind)
+        codes: Ints = record.codes.astype(kind)
+        return cls(codes, bits, count, bias, record.num_examples, scalar)
 
     def predictions(self) -> Predictions:
         """The probabilities that the integers stand for, float32."""

@@ -22,7 +22,7 @@ from server.weightings import Weighting
 ALIGNED: Final = 256
 """Blocks begin at its multiples: some aggregators take so many rows at a time themselves."""
 
-_BLOCK_NUMBERS: Final = 2**22  # opinions x labels in a block, 32 MB as doubles
+_BLOCK_NUMBERS: Final = 2**20  # opinions x labels in a block, 8 MB as doubles
 
 
 @dataclass(frozen=True, eq=False)

@@ -180,10 +180,11 @@ class Coordinator:
 
     def sent(self, question: Question, clients: Iterable[int]) -> None:
         """Log that the question goes down to ``clients``."""
-        self._asked = time.monotonic()
-        for client in sorted(clients):
-            self._log("down", question, client, question.payload)
-            self._archive.tallies[client].bytes_down += len(question.payload)
+        self._asked, payload = time.monotonic(), question.payload
+        with self._archive.audit.at_once():
+            for client in sorted(clients):
+                self._log("down", question, client, payload)
+                self._archive.tallies[client].bytes_down += len(payload)
 
     def admit(self, question: Question, client: int, payload: bytes) -> Reason:
         """Judge one answer on its own, log the verdict, keep what is accepted."""

@@ -42,8 +42,8 @@ def restore_state(data: bytes) -> State:
 def pack_weights(clients: Ints, weights: Floats) -> bytes:
     """Who answered, (K,), and whom the server believed on which text, (K, N), as float32."""
     tensors = {
-        "clients": torch.tensor(clients, dtype=torch.int64),
-        "weights": torch.tensor(weights, dtype=torch.float32),
+        "clients": torch.from_numpy(np.require(clients, np.int64, ["C", "W"])),
+        "weights": torch.from_numpy(np.require(weights, np.float32, ["C", "W"])),
     }
     return save_tensors(tensors)
 

@@ -31,6 +31,7 @@ class SecureSum:
         """
         self._terms, self._round = terms, server_round
         self._sent = {(r.round, r.attempt): r for r in rosters}
+        self._roster: Roster | None = None
         self.spared: set[int] = set()
         """Those who named a key and were left off a list, so that no sum is about too few."""
         self._open(1, set(expected))
@@ -153,7 +154,7 @@ class SecureSum:
     def _open(self, attempt: int, expected: set[int]) -> None:
         self._attempt, self._expected = attempt, expected
         self._keys: dict[int, bytes] = {}
-        self._roster: Roster | None = None
+        self._roster = None
         self._admitted: dict[int, bytes] = {}
 
     def _layout(self, roster: Roster) -> MaskedLayout:

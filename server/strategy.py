@@ -297,6 +297,7 @@ class FederatedDistillation(Strategy):
     ) -> None:
         """Send a roster; ask once more who does not answer, within the time of the phase."""
         question, missing = roster.question, dict.fromkeys(asked, Reason.timeout)
+        self._progress("predict", 0, len(asked))
         end = time.monotonic() + self._coordinator.timeouts.predict
         for again in (False, True):
             if again and missing:

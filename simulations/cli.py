@@ -10,7 +10,18 @@ import typer
 
 from common.failures import ConfigError, Failure
 from common.files import full_disk_is_a_failure
-from simulations.commands import after, before, bench, compare, data, run, sweep, yardsticks
+from simulations.commands import (
+    after,
+    attack,
+    before,
+    bench,
+    compare,
+    data,
+    poison,
+    run,
+    sweep,
+    yardsticks,
+)
 
 app = typer.Typer(
     name="fedknot",
@@ -24,6 +35,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("compare")(compare.compare)
+app.command("attack")(attack.attack)
+app.command("poison")(poison.poison)
 app.command("yardsticks")(yardsticks.yardsticks)
 app.command("plan")(before.plan)
 app.command("inspect")(after.inspect)

@@ -10,7 +10,9 @@ from typing import Any
 from clients.budget import spent
 from clients.mechanisms import Mechanism, Spending
 from clients.store import Store
+from common.blanks import blanks
 from common.configure import kind_of
+from common.terms import Terms
 from simulations.experiment import Experiment
 
 NONE: dict[str, Any] = {"guarantee": "none", "epsilon": None, "delta": None, "unit": None}
@@ -22,7 +24,8 @@ def guarantee(folder: Path, experiment: Experiment) -> dict[str, Any]:
 
     Returns:
         ``guarantee``: ``none``, the kind of the mechanism that every client's teachers were
-        trained by, or that there is none because the noise was seeded; ``epsilon`` of the client
+        trained by, or that there is none because the noise was seeded, or on answers only, and
+        then with the worst-case epsilon of that noise; ``epsilon`` of the client
         that spent most, ``delta`` and the ``unit``; null where nothing is guaranteed.
     """
     mechanism = experiment.clients.mechanism
@@ -30,12 +33,31 @@ def guarantee(folder: Path, experiment: Experiment) -> dict[str, Any]:
         return dict(NONE)
     stores = [Store(folder / "clients" / str(k)) for k in range(experiment.data.num_clients)]
     taught = [store for store in stores if store.teacher_rounds()]
+    if mechanism.unit == "none":
+        return _obfuscated(mechanism, experiment, Terms.read(folder / "terms.json"), taught)
     return _of(mechanism, [spent(store) for store in taught])
 
 
+def _obfuscated(
+    mechanism: Mechanism, experiment: Experiment, terms: Terms, taught: Sequence[Store]
+) -> dict[str, Any]:
+    """None, and what the noise on answers would be worth if any example may change all of them.
+
+    What is said of private examples past the noise has no such worth, and none is told.
+    """
+    if not mechanism.private:
+        return NONE | {"guarantee": f"none - obfuscation only, {NOT_PRIVATE}"}
+    rows = terms.rows + (len(blanks(experiment.clients.blanks)) if "bias" in terms.disclosed else 0)
+    times = max((len(store.teacher_rounds()) for store in taught), default=0)
+    past = experiment.clients.num_subclasses > 1 or "familiarity" in terms.disclosed
+    worst = None if past else mechanism.worst_case(rows, times)
+    told = "none - obfuscation only"
+    if worst is not None:
+        told += f"; worst-case epsilon of the added noise: {worst:,.0f}"
+    return NONE | {"guarantee": told}
+
+
 def _of(mechanism: Mechanism, ledgers: Sequence[list[Spending]]) -> dict[str, Any]:
-    if mechanism.unit == "none":
-        return NONE | {"guarantee": f"none ({kind_of(mechanism)} is obfuscation)"}
     if not all(ledgers):  # a teacher without an entry was trained past the mechanism
         return dict(NONE)
     if not all(one.private for ledger in ledgers for one in ledger):

@@ -16,8 +16,16 @@ from clients.store import Store
 from common.files import read_lines, write_lines
 from common.messages import Answer, Consensus, Question
 from common.records import DISCLOSURES, HEADER, Flags, Record
+from common.rosters import Roster
 from common.terms import Terms
-from common.wire import REFINE, pack_answers, pack_consensus, pack_question
+from common.wire import (
+    REFINE,
+    pack_answers,
+    pack_consensus,
+    pack_keys,
+    pack_question,
+    pack_roster,
+)
 from server.app import serve
 from simulations.events import silent
 from simulations.experiment import to_toml
@@ -96,11 +104,8 @@ def test_exactly_these_fields_cross():
     assert names(Answer) == ["client", "payload"]
     assert names(Record) == ["round", "client", "codes", "bias", "scalar", "num_examples"]
     assert [flag.name for flag in Flags] == ["bias", "scalar", "num_examples"]
-    assert DISCLOSURES == {
-        "bias": Flags.bias,
-        "familiarity": Flags.scalar,
-        "num_examples": Flags.num_examples,
-    }
+    declared = {"bias": "bias", "familiarity": "scalar", "num_examples": "num_examples"}
+    assert {name: flag.name for name, flag in DISCLOSURES.items()} == declared
     assert HEADER.size == 56
     question = pack_question(Question(1, 1, bytes(32)), "site", [0])
     assert {n: list(r) for n, r in question.items()} == {
@@ -113,6 +118,17 @@ def test_exactly_these_fields_cross():
     }
     answer = pack_answers([Answer(0, b"")], 1)
     assert {n: list(r) for n, r in answer.items()} == {"pred": ["0"], "meta": ["schema", "round"]}
+    assert names(Roster) == ["round", "attempt", "binding", "members"]
+    roster = pack_roster(Roster(1, 1, bytes(32)), "site", [0])
+    assert {n: list(r) for n, r in roster.items()} == {
+        "question": ["schema", "round", "binding", "site", "clients"],
+        "roster": ["record"],
+    }
+    keys = pack_keys({0: bytes(32)}, 1, 1)
+    assert {n: list(r) for n, r in keys.items()} == {
+        "keys": ["0"],
+        "meta": ["schema", "round", "attempt"],
+    }
 
 
 def test_clients_with_other_texts_and_the_same_teacher_say_the_same(tmp_path):
@@ -190,10 +206,13 @@ FEEDBACK = (
 DISCLOSED = ("bounds = true; disclose = ['familiarity']", "server.weighting = 'familiarity'")
 
 
-@pytest.fixture(scope="module", params=["one round", "feedback", "familiarity"])
+SUMMED = ("bounds = true; wire.secure_sum = true; k_min = 2", "server.aggregator = 'mean'")
+
+
+@pytest.fixture(scope="module", params=["one round", "feedback", "familiarity", "secure sum"])
 def canary(request, tmp_path_factory):
     """A whole run, observer and report included, in which client 0 holds canaries."""
-    more = {"feedback": FEEDBACK, "familiarity": DISCLOSED}
+    more = {"feedback": FEEDBACK, "familiarity": DISCLOSED, "secure sum": SUMMED}
     made = tiny_with(*more.get(request.param, ("bounds = true",)))
     folder = stocked(made, tmp_path_factory.mktemp("canary") / "run")
     shard = folder / "clients" / "0" / "shard.jsonl"

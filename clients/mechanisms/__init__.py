@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from clients.noise import Noise
 from clients.teachers import FittedTeacher, Inputs, Teacher
 from common.arrays import Floats, Ints
 
@@ -55,9 +56,11 @@ class Mechanism(ABC):
     Attributes:
         unit: what the guarantee is about: ``example``, one example of one client, added or
             removed; ``none`` if there is no guarantee worth its name.
+        trains: whether it has a say in the training; one that has not works on answers.
     """
 
     unit: ClassVar[Literal["example", "none"]] = "none"
+    trains: ClassVar[bool] = True
 
     def check(self, recipe: Teacher) -> None:
         """Say before a run whether this recipe can be trained so.
@@ -96,9 +99,34 @@ class Mechanism(ABC):
             rng: source of all randomness that need not be secret.
         """
 
-    def release(self, probs: Floats) -> Floats:
-        """What is said instead of these predictions (N, C); their own by default."""
+    def release(self, probs: Floats, noise: Noise | None = None) -> Floats:
+        """What is said instead of these predictions (..., C); their own by default.
+
+        Args:
+            probs: float32, rows that sum to 1.
+            noise: where noise comes from, if any is needed; a client gives what it can draw
+                again, for fresh noise on the same answers could be averaged away. Not given:
+                fresh from the operating system.
+        """
+        del noise
         return probs
+
+    def worst_case(self, rows: int, times: int = 1) -> float | None:
+        """The epsilon of noise on answers, if any one example might change all of them.
+
+        Args:
+            rows: N, of texts that are answered.
+            times: how many teachers of one client answer them.
+
+        Returns:
+            None where a mechanism puts no noise on answers.
+        """
+        del rows, times
+        return None
+
+    def cost(self) -> str:
+        """How the training is noised, for the report; empty where it is not."""
+        return ""
 
     def epsilon(self, spent: Sequence[Spending]) -> float:
         """The epsilon of all trainings of one client together; infinity without a guarantee."""

@@ -108,7 +108,7 @@ def base_of(experiment: Experiment, choices: Choices) -> tuple[Experiment, list[
     if experiment.wire.secure_sum:
         raise ConfigError(
             "compare learns from every client's predictions, and a secure sum hides them; write "
-            "--set \"wire.secure_sum = false\""
+            '--set "wire.secure_sum = false"'
         )
     table, notes = dump(experiment), []
     if experiment.num_rounds > 1:

@@ -163,3 +163,35 @@ def test_attempts_are_counted_however_late_and_by_whomever(tmp_path, seed):
         newest = verified(tmp_path / "log.jsonl", log.head)[-1]
         assert newest["attempts"] == counts[message]
         assert log.mark.length == (tmp_path / "log.jsonl").stat().st_size
+
+
+def test_lines_written_at_once_are_those_written_one_by_one(tmp_path):
+    """Nothing is in the file before the end; the chain, counts and mark are the same."""
+    logs = [AuditLog(tmp_path / name) for name in ("one.jsonl", "many.jsonl")]
+    for client in range(3):
+        logs[0].append("down", client, 1, b"question", schema=1, durable=False)
+    with logs[1].at_once():
+        for client in range(3):
+            logs[1].append("down", client, 1, b"question", schema=1, durable=False)
+        assert not (tmp_path / "many.jsonl").exists()
+    for log in logs:
+        log.append("down", 0, 1, b"question", schema=1)
+    entries = [verified(tmp_path / f"{name}.jsonl") for name in ("one", "many")]
+    told = [[{**e, "time": "", "previous": ""} for e in made] for made in entries]
+    assert told[0] == told[1]
+    assert entries[1][-1]["attempts"] == 2
+    assert logs[1].mark == AuditLog(tmp_path / "many.jsonl").mark
+    assert logs[1].mark.length == (tmp_path / "many.jsonl").stat().st_size
+
+
+def test_what_was_appended_before_an_error_is_kept(tmp_path):
+    log = AuditLog(tmp_path / "log.jsonl")
+
+    def fail():
+        with log.at_once():
+            log.append("down", 0, 1, b"question", schema=1, durable=False)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert len(verified(tmp_path / "log.jsonl")) == 1

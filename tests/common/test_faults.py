@@ -120,6 +120,8 @@ def test_whoever_was_faulty_is_stamped_for_good(tmp_path):
 BAD = (
     ({"leak": "everything"}, "a leak is one of"),
     ({"leak": "print", "phase": "predict"}, "in its own phase"),
+    ({"lie": "white", "client": 1}, "lie takes one of"),
+    ({"lie": "reversed", "phase": "train"}, "lie takes one of"),
     ({"kill": "worker"}, "phase must be one of"),
     ({"kill": "server", "phase": "train"}, "the process is 'worker'"),
     ({"kill": "worker", "sleep": 1, "phase": "train"}, "exactly one of"),

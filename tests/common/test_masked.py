@@ -11,7 +11,7 @@ GOOD = encode_masked(WORDS, LAYOUT, 7)
 
 def test_the_bytes_by_hand():
     head = b"FKN1\x03\0\x20\0\4\0\0\0\7\0\0\0\2\0\0\0\3\0\0\0" + bytes(range(32))
-    assert GOOD == head + WORDS.astype("<u4").tobytes()
+    assert head + WORDS.astype("<u4").tobytes() == GOOD
     assert len(GOOD) == LAYOUT.length == 56 + 40
     back = decode_masked(GOOD, LAYOUT, 7)
     assert np.array_equal(back, WORDS)

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import struct
 
@@ -30,7 +31,8 @@ def test_the_bytes_by_hand():
     )
     assert Roster.read(ROSTER.payload) == ROSTER
     assert Roster.read(ROSTER.invitation.payload) == ROSTER.invitation
-    assert (ROSTER.clients, ROSTER.keys) == ({0, 3}, {0: key(7), 3: key(9)})
+    assert ROSTER.clients == {0, 3}
+    assert ROSTER.keys == {0: key(7), 3: key(9)}
 
 
 def test_anything_else_has_another_context():
@@ -68,10 +70,10 @@ def test_what_is_not_canonical_is_refused(data, reason):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data):
-    try:
-        assert Roster.read(data).payload == data
-    except Refused as refusal:
-        assert refusal.reason in set(Reason)
+    made = None
+    with contextlib.suppress(Refused):
+        made = Roster.read(data)
+    assert made is None or made.payload == data
 
 
 def test_two_sums_must_not_differ_by_one_victim():

@@ -158,7 +158,9 @@ def test_who_weighs_nothing_says_nothing(aggregator: Aggregator, geometry: Label
 
 @every_aggregator
 @every_geometry
-def test_samples_do_not_see_each_other_unless_it_says_so(aggregator: Aggregator, geometry: LabelGeometry) -> None:
+def test_samples_do_not_see_each_other_unless_it_says_so(
+    aggregator: Aggregator, geometry: LabelGeometry
+) -> None:
     probs, weights = opinions(7)
     together = aggregator.combine(probs, weights, geometry)
     alone = aggregator.combine(probs[:, 2:3], weights[:, 2:3], geometry)

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +135,14 @@ def test_a_thousand_answers_are_never_doubles_all_at_once(aggregator):
     tracemalloc.stop()
     weights = clients * samples * 4
     assert peak < weights + doubles * 0.7
+
+
+def test_the_manual_lists_who_needs_all_samples():
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+    table = page.partition("| needs all texts |")[2].partition("\n\n")[0]
+    named = {
+        name for line in table.splitlines()[2:] for name in line.split("|")[1].split("`")[1::2]
+    }
+    families = (Weighting, Aggregator)
+    members = [(kind, find(family, kind)) for family in families for kind in kinds(family)]
+    assert named == {kind for kind, member in members if member.sees_all_samples}

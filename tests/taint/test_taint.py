@@ -248,3 +248,35 @@ def test_a_disclosed_familiarity_holds_no_text_and_no_weight(tmp_path: Path) -> 
     scene = run(tmp_path, [], Canaries(4), more=more)
     assert scene.code == 0, scene.err
     assert scene.finds == set()
+
+
+SUMMED = "wire.secure_sum = true; k_min = 2; server.aggregator = 'mean'"
+
+
+@pytest.mark.slow
+def test_a_clean_run_with_a_secure_sum_shows_nothing_anywhere(tmp_path: Path) -> None:
+    scene = run(tmp_path, [], Canaries(4), more=SUMMED, unlike=True)
+    assert scene.code == 0, scene.err
+    assert scene.summary["clients"] == {"asked": 4, "answered": 4, "lost": 0, "quarantined": 0}
+    assert len(list((scene.folder / "sums").iterdir())) == 2
+    assert set(scene.finds) == set()
+
+
+@pytest.mark.slow
+def test_leaks_beside_masked_words_are_caught(tmp_path: Path) -> None:
+    """The controls of the gate, of the server's memory and of the run folder, once more.
+
+    Two whose messages are refused are two lost parties: the others make a second attempt.
+    """
+    leaks = {1: "extra_record", 2: "trailing_bytes", 3: "context_state", 4: "teacher_file"}
+    faults = [{"leak": leak, "client": client} for client, leak in leaks.items()]
+    scene = run(tmp_path, faults, Canaries(8), size=240, more=SUMMED)
+    assert scene.code == 0, scene.err
+    assert scene.table[1] == ("quarantined", "wrong_field")
+    assert scene.table[2] == ("quarantined", "too_large")
+    assert {scene.table[k] for k in (0, 3, 4, 5, 6, 7)} == {("answered", "accepted")}
+    places = {(find.client, find.place) for find in scene.finds}
+    assert 4 in {client for client, place in places if not place.startswith("memory")}
+    if not scene.forbidden:
+        assert (3, SERVER) in places
+    assert {client for client, _ in places} <= {1, 2, 3, 4}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 
-from clients.mechanisms import Shard, Spending
+from clients.mechanisms import Holding, Spending
 from clients.mechanisms._gradients import linear, one_hidden
 from clients.mechanisms.dp_gd import DpGd, _View
 from clients.noise import SystemNoise
@@ -22,7 +22,7 @@ RNG = np.random.default_rng(0)
 FEATURES = (3 * RNG.normal(size=(M, D)) + 1).astype(np.float32)
 LABELS = FEATURES[:, :C].argmax(axis=1)
 SHARED = (3 * RNG.normal(size=(80, D)) + 1).astype(np.float32)
-SHARD = Shard(FEATURES, LABELS, C, SHARED)
+SHARD = Holding(FEATURES, LABELS, C, SHARED)
 LOUD = {"epsilon_target": 1e9}  # so little noise that none is seen
 
 
@@ -117,7 +117,7 @@ def test_without_noise_it_is_plain_descent_seen_through_the_public_directions():
 @pytest.mark.parametrize("recipe", [FrozenLinear(), FrozenMlp(hidden=8)], ids=["linear", "mlp"])
 def test_noise_has_the_size_that_the_ledger_says(recipe, monkeypatch):
     """No example, one step: what moves is noise alone, of z clip eta / M per coordinate."""
-    nobody = Shard(FEATURES[:0], LABELS[:0], C, SHARED)
+    nobody = Holding(FEATURES[:0], LABELS[:0], C, SHARED)
     mechanism = DpGd(steps=1, learning_rate=1.0, clip=0.7, epsilon_target=2.0)
     drawn = []
 
@@ -181,6 +181,6 @@ def test_what_it_cannot_train_it_refuses():
 
 
 def test_public_features_in_few_directions_are_enough():
-    flat = Shard(FEATURES, LABELS, C, np.ones((4, D), dtype=np.float32))
+    flat = Holding(FEATURES, LABELS, C, np.ones((4, D), dtype=np.float32))
     fitted, _ = DpGd().fit(FrozenLinear(), flat, np.random.default_rng(0))
     assert np.all(np.isfinite(fitted.predict(FEATURES)))

@@ -1,0 +1,104 @@
+"""Which labels a client holds, from how often it says them."""
+
+from typing import Any, final
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import override
+
+from common.arrays import Floats, Ints
+from common.component import component
+from simulations.attacks import Attack, Finding
+from simulations.attacks._figures import curve
+from simulations.attacks._scene import Scene
+from simulations.attacks._training import listen, train
+
+_LEAST = 4
+
+
+@final
+@component
+class LabelDistribution(Attack):
+    """The mean answer over the shared texts, taken for the shares of labels in the shard.
+
+    Clients get shards as skewed as Dirichlet draws are. The blind guess is the same for every
+    client: how labels are distributed in all of them. Reference: Shi, Ouyang, Wang 2025,
+    https://arxiv.org/abs/2502.08001, section on label distribution inference.
+
+    Attributes:
+        clients: simulated ones.
+        alpha: of the Dirichlet draws; the smaller, the more skewed.
+    """
+
+    clients: int = Field(default=16, ge=2)
+    alpha: float = Field(default=0.3, gt=0)
+
+    @override
+    def run(self, scene: Scene) -> list[Finding]:
+        game = scene.game
+        rows = self._shards(game.pool.labels, game.num_labels, game.rng("skew"))
+        truth = np.stack(
+            [np.bincount(game.pool.labels[own], minlength=game.num_labels) for own in rows]
+        ).astype(float)
+
+        def step(done: int, total: int) -> None:
+            scene.progress("skewed", done, total)
+
+        said = listen(game, train(game, rows, "skewed", None, step))
+        plain = [seen.defence for seen in scene.rows if seen.defence.mechanism is None]
+        found = []
+        for defence in plain:
+            told = said.released(defence, game.rng("alter", "skew", defence.name)).shared
+            found.append(distribution_finding(compared(told.mean(axis=1), truth), defence.name))
+        return found
+
+    def _shards(self, labels: Ints, count: int, rng: np.random.Generator) -> list[Ints]:
+        """For each client some candidates, drawn label by label; clients may share some."""
+        size, made = len(labels) // 4, []
+        for _ in range(self.clients):
+            shares = rng.dirichlet(np.full(count, self.alpha))
+            odds = shares[labels] / np.maximum(np.bincount(labels, minlength=count), 1)[labels]
+            possible = np.flatnonzero(odds > 1e-12)
+            take = max(min(size, len(possible) // 2), min(_LEAST, len(possible)))
+            chance = odds[possible] / odds[possible].sum()
+            made.append(np.sort(rng.choice(possible, take, replace=False, p=chance)))
+        return made
+
+
+def distribution_finding(figures: dict[str, Any], defence: str) -> Finding:
+    """What :func:`compared` found, in words."""
+    words = (
+        f"The release misplaces {figures['tv']:.0%} of a client's label shares, a blind guess "
+        f"{figures['tv_blind']:.0%}."
+    )
+    if (ranked := figures["absent_auc"]) is not None:
+        words += f" Which labels a client lacks is ranked rightly {ranked:.0%} of the time."
+    return Finding("label_distribution", defence, "disjoint", figures, words)
+
+
+def compared(guess: Floats, counts: Floats) -> dict[str, Any]:
+    """Guessed label shares against true ones.
+
+    Args:
+        guess: shape (K, C), rows sum to 1.
+        counts: shape (K, C), examples of each label; rows with at least one.
+
+    Returns:
+        ``tv``, the mean total variation (half the sum of differences), ``tv_blind`` of the
+        overall shares, ``correlation`` over all pairs, and ``absent_auc``, how often a label
+        that a client lacks has a smaller guess than one that it has; None if none is lacking.
+    """
+    truth = counts / counts.sum(axis=1, keepdims=True)
+    blind = counts.sum(axis=0) / counts.sum()
+    lacking = counts == 0
+    auc = None
+    if lacking.any() and not lacking.all():
+        one = np.ones((1, guess.size))
+        auc = float(curve(-guess.ravel(), lacking.ravel(), one, (0.01,)).auc[0])
+    moves = truth.std() > 0 and guess.std() > 0
+    return {
+        "tv": float(np.abs(guess - truth).sum(axis=1).mean() / 2),
+        "tv_blind": float(np.abs(blind - truth).sum(axis=1).mean() / 2),
+        "correlation": float(np.corrcoef(guess.ravel(), truth.ravel())[0, 1]) if moves else None,
+        "absent_auc": auc,
+    }

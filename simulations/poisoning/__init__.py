@@ -1,0 +1,1 @@
+"""What malicious clients do to a student, rule by rule: ``fedknot poison``."""

@@ -1,0 +1,90 @@
+"""The folder of a league: what it is, frozen when it was begun, and one line per cell."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from common.configure import dump
+from common.failures import FolderError
+from common.files import read_json, write_bytes, write_json
+from common.lock import NAME
+from simulations.experiment import Experiment
+from simulations.ranking.definition import Arm, League, Stage
+
+_FROZEN, _CELLS = "frozen.json", "cells.jsonl"
+
+
+class Notebook:
+    """Finished cells by key. A line is written whole or dropped, so any interruption is safe."""
+
+    def __init__(self, folder: Path, league: League, stage: Stage) -> None:
+        """Open a new or empty folder, or one begun with the same league and stage.
+
+        A league on test is one run: what it consists of is fixed with its first cell. On the
+        validation slice arms and settings may come and go; cells that are there are kept.
+
+        Raises:
+            FolderError: the folder holds something else, or was begun with something else.
+        """
+        self.folder, self._path = folder, folder / _CELLS
+        frozen = {"stage": stage, "digest": league.digest(stage)}
+        if (folder / _FROZEN).exists():
+            _refuse_change(folder, frozen)
+        elif any(path.name != NAME for path in folder.iterdir()):
+            raise FolderError(f"{folder} exists and is not empty; give another --out")
+        write_json(folder / _FROZEN, frozen)
+        if not self._path.exists():
+            write_bytes(self._path, b"")
+        self._rows = {row["key"]: row for row in self._read()}
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """One cell, or None while it is not measured."""
+        return self._rows.get(key)
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a cell, on disk when this returns."""
+        row = {"key": key, **row}
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, json.dumps(row, allow_nan=False).encode() + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._rows[key] = row
+
+    def _read(self) -> list[dict[str, Any]]:
+        """All cells; a last line that was cut off is dropped from the file, too."""
+        whole, _, rest = self._path.read_bytes().rpartition(b"\n")
+        if rest:
+            write_bytes(self._path, whole + b"\n" if whole else b"")
+        try:
+            rows = [json.loads(line) for line in whole.split(b"\n") if line]
+            return [row for row in rows if row["key"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise FolderError(f"{self._path} is damaged; delete it to start anew") from error
+
+
+def key_of(setting: str, arm: Arm, experiment: Experiment, seed: int) -> str:
+    """SHA-256, in hexadecimal, of all that decides a cell."""
+    table = dump(experiment) | {"seed": seed}
+    told = [setting, arm.human, arm.yardstick and dump(arm)["yardstick"], table]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_change(folder: Path, frozen: dict[str, str]) -> None:
+    try:
+        begun = read_json(folder / _FROZEN)
+        stage, digest = begun["stage"], begun["digest"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise FolderError(f"{folder / _FROZEN} is damaged; give another --out") from error
+    if stage != frozen["stage"]:
+        raise FolderError(
+            f"{folder} was begun with --stage {stage}; write the same or give another --out"
+        )
+    if stage == "final" and digest != frozen["digest"]:
+        raise FolderError(
+            f"{folder} was begun with another league, and what is run on test rows is frozen; "
+            "write the same or give another --out"
+        )
