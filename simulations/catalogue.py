@@ -24,6 +24,7 @@ from server.weightings import Weighting
 from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
+from simulations.poisons import Poison
 from simulations.yardsticks import Yardstick
 
 FAMILIES: dict[str, type] = {
@@ -43,6 +44,7 @@ FAMILIES: dict[str, type] = {
     "corruptions": Corruption,
     "datasets": Dataset,
     "yardsticks": Yardstick,
+    "poisons": Poison,
 }
 
 _PUBLIC = {"labels"}  # what a component needs of the server, not of a client

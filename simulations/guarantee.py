@@ -12,6 +12,7 @@ from clients.mechanisms import Mechanism, Spending
 from clients.store import Store
 from common.blanks import blanks
 from common.configure import kind_of
+from common.records import Flags
 from common.terms import Terms
 from simulations.experiment import Experiment
 
@@ -47,9 +48,10 @@ def _obfuscated(
     """
     if not mechanism.private:
         return NONE | {"guarantee": f"none - obfuscation only, {NOT_PRIVATE}"}
-    rows = terms.rows + (len(blanks(experiment.clients.blanks)) if "bias" in terms.disclosed else 0)
+    asked = blanks(experiment.clients.blanks) if terms.worked_out & Flags.bias else ()
+    rows = terms.rows + len(asked)
     times = max((len(store.teacher_rounds()) for store in taught), default=0)
-    past = experiment.clients.num_subclasses > 1 or "familiarity" in terms.disclosed
+    past = experiment.clients.num_subclasses > 1 or bool(terms.worked_out & Flags.scalar)
     worst = None if past else mechanism.worst_case(rows, times)
     told = "none - obfuscation only"
     if worst is not None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from clients.mechanisms import Holding, Mechanism, Spending
 from clients.mechanisms._gradients import Net, Sums, linear, one_hidden
+from clients.mechanisms._heads import View, start, tensors
 from clients.noise import SeededNoise, SystemNoise
 from clients.teachers import FittedTeacher, Teacher
 from clients.teachers.frozen_linear import FrozenLinear
@@ -114,18 +115,18 @@ class DpGd(Mechanism):
         seed, plan = self.noise_seed, self.plan()
         noise = SystemNoise() if seed is None else SeededNoise(seed, int(rng.integers(2**32)))
         shared = np.asarray(holding.shared, dtype=np.float64)
-        view, labels = _View.of(shared, self.subspace), holding.num_labels
+        view, labels = View.of(shared, self.subspace), holding.num_labels
         width = view.directions.shape[1]
         net = {"weights": np.zeros((labels, width + 1))}
         sums: Sums = linear
         if isinstance(recipe, FrozenMlp):
-            net, sums = _start(recipe, width, labels, rng), one_hidden
+            net, sums = start(recipe, width, labels, rng), one_hidden
         if holding.consensus is not None:  # public by now, so it costs nothing
             net = self._descend(sums, net, view.of_features(shared), holding.consensus, None)
         inputs = view.of_features(np.asarray(holding.inputs, dtype=np.float64))
         wanted, scale = np.eye(labels)[holding.labels], plan.noise_multiplier * self.clip
         net = self._descend(sums, net, inputs, wanted, lambda *shape: scale * noise.normal(*shape))
-        return recipe.restore(_tensors(net, view), labels), plan
+        return recipe.restore(tensors(net, view), labels), plan
 
     @override
     def epsilon(self, spent: Sequence[Spending]) -> float:
@@ -154,55 +155,3 @@ class DpGd(Mechanism):
             if step >= late:
                 mean = {name: mean[name] + net[name] / (self.steps - late) for name in net}
         return mean
-
-
-class _View:
-    """Features as the mechanism sees them: shifted, turned, shortened; known to everybody."""
-
-    def __init__(self, centre: Floats, directions: Floats, scale: float) -> None:
-        self.centre, self.directions, self.scale = centre, directions, scale
-
-    @classmethod
-    def of(cls, shared: Floats, subspace: int) -> "_View":
-        """From public features (N, D): principal directions (D, R), largest first."""
-        centre = shared.mean(axis=0)
-        scale = float(np.sqrt(np.mean(np.sum(shared * shared, axis=1)))) or 1.0
-        _, vectors = np.linalg.eigh(np.cov(shared - centre, rowvar=False, bias=True))
-        directions = vectors[:, ::-1][:, :subspace]
-        signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(directions.shape[1])])
-        return cls(centre, directions * signs, scale)
-
-    def of_features(self, features: Floats) -> Floats:
-        """Shape (M, R + 1); the last column is 1."""
-        seen = (features - self.centre) @ self.directions / self.scale
-        return np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
-
-    def folded(self, weights: Floats) -> Floats:
-        """Weights (H, R + 1) over what is seen as weights (H, D + 1) over the features."""
-        whole = weights[:, :-1] @ self.directions.T / self.scale
-        bias = weights[:, -1:] - (whole @ self.centre)[:, None]
-        return np.concatenate([whole, bias], axis=1)
-
-
-def _start(recipe: FrozenMlp, width: int, labels: int, rng: np.random.Generator) -> Net:
-    """Uniform in +-1/sqrt(fan-in), as ``frozen_mlp`` starts; no example has a say in it."""
-
-    def drawn(rows: int, fan_in: int) -> Floats:
-        bound = 1 / math.sqrt(fan_in)
-        return rng.uniform(-bound, bound, size=(rows, fan_in + 1))
-
-    return {"hidden": drawn(recipe.hidden, width), "output": drawn(labels, recipe.hidden)}
-
-
-def _tensors(net: Net, view: _View) -> dict[str, Any]:
-    """What the recipe restores: ``frozen_linear`` or ``frozen_mlp``."""
-    if "weights" in net:
-        return {"weights": view.folded(net["weights"]).astype(np.float32)}
-    hidden, output = view.folded(net["hidden"]), net["output"]
-    parts = {
-        "hidden.weight": hidden[:, :-1],
-        "hidden.bias": hidden[:, -1],
-        "output.weight": output[:, :-1],
-        "output.bias": output[:, -1],
-    }
-    return {name: np.ascontiguousarray(part, dtype=np.float32) for name, part in parts.items()}

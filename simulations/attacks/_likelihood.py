@@ -27,8 +27,11 @@ def log_odds(probs: Floats, labels: Ints, grain: float) -> Floats:
     Reference: Carlini et al. *Membership Inference Attacks From First Principles*, IEEE S&P
     2022, equation 4, https://arxiv.org/abs/2112.03570.
     """
-    p = np.clip(of_labels(probs, labels).astype(np.float64), grain / 4, 1 - grain / 4)
-    made: Floats = np.log(p) - np.log1p(-p)
+    exact, rows = probs.astype(np.float64), np.arange(len(labels))
+    own, others = exact[:, rows, labels], exact.copy()
+    others[:, rows, labels] = 0  # their sum is exact where 1 - p is not
+    least = grain / 4
+    made: Floats = np.log(np.maximum(own, least)) - np.log(np.maximum(others.sum(axis=2), least))
     return made
 
 

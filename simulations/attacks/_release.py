@@ -16,8 +16,8 @@ from common.arrays import Floats
 from common.gaussian_dp import epsilon_of
 from common.quantise import to_codes, to_probs
 
-FLOAT = 1e-7
-"""The smallest step of a float32 probability that an attacker counts on."""
+FLOAT = 1e-30
+"""The smallest float32 probability that an attacker counts on."""
 
 EPSILON: Final = 8.0
 _NOISE, _WARMTH, _DECIMALS = 0.2, 4.0, 2

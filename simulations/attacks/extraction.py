@@ -12,7 +12,7 @@ from simulations.attacks import Attack, Finding
 from simulations.attacks._scene import Scene, Seen
 from simulations.attacks._surrogate import RECIPES, recovered
 
-_MOST = 8  # targets that are copied
+_MOST, _SOLVED = 8, 3  # targets that are copied, and solved for
 
 
 @final
@@ -49,17 +49,24 @@ def _function(scene: Scene, seen: Seen) -> dict[str, Any]:
 
 
 def _weights(scene: Scene, seen: Seen) -> dict[str, Any]:
-    """Relative error of a linear head, what no answer can show removed; None without one."""
+    """Relative errors of a linear head, and of its scores on fresh texts; None without one.
+
+    Weights of features that hardly vary are not found and hardly matter; scores tell.
+    """
     game, wanted = scene.game, []
-    for model in seen.trained.models[:_MOST]:
+    for model in seen.trained.models[:_SOLVED]:
         if (head := head_of(model, game.pool.view.shape[1])) is not None:
             wanted.append(head)
     if not wanted or len(game.shared) <= game.pool.view.shape[1]:
-        return {"weight_error": None}
+        return {"weight_error": None, "score_error": None}
     said = seen.targets.shared[: len(wanted)]
     found = [recovered(game.shared.view, part, seen.defence.grain) for part in said]
-    errors = [relative_error(a, b) for a, b in zip(found, wanted, strict=True)]
-    return {"weight_error": float(np.median(errors))}
+    asked = np.concatenate([game.fresh.view, np.ones((len(game.fresh), 1))], axis=1).T
+    pairs = list(zip(found, wanted, strict=True))
+    return {
+        "weight_error": float(np.median([relative_error(a, b) for a, b in pairs])),
+        "score_error": float(np.median([relative_error(a @ asked, b @ asked) for a, b in pairs])),
+    }
 
 
 def head_of(model: FittedTeacher, width: int) -> Floats | None:
@@ -85,5 +92,5 @@ def _words(figures: dict[str, Any]) -> str:
         f"{figures['agreement']:.1%} of unseen texts (always saying the usual label: "
         f"{figures['agreement_blind']:.1%})"
     )
-    error = figures["weight_error"]
-    return copy + ("." if error is None else f"; its weights are found to within {error:.1e}.")
+    error = figures["score_error"]
+    return copy + ("." if error is None else f"; solved for, its scores are off by {error:.1e}.")

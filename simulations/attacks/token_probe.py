@@ -1,5 +1,7 @@
 """Texts of one word each, and what answers about them say of a client's vocabulary."""
 
+import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, final
 
@@ -10,7 +12,6 @@ from typing_extensions import override
 from clients.teachers import Teacher
 from clients.teachers.sklearn import Sklearn
 from clients.vetting import Vetting
-from clients.words import words
 from common.arrays import Floats
 from common.component import component
 from common.configure import kind_of
@@ -18,6 +19,8 @@ from common.transfer import TransferSet
 from simulations.attacks import Attack, Finding
 from simulations.attacks._figures import Masks, curve
 from simulations.attacks._scene import Scene
+
+_WORD = re.compile(r"\b\w\w+\b")
 
 OPEN = Vetting(max_probes=1, max_copies=1, max_alike=1, max_family=1, max_overlap=1)
 """What a client bears with that looks at nothing."""
@@ -88,12 +91,16 @@ class TokenProbe(Attack):
     def _words(self, private: list[str], scene: Scene) -> tuple[tuple[str, ...], Masks]:
         """Words to ask about, drawn from everybody's texts, and whether the shard has them."""
         game = scene.game
-        held = {word for text in private for word in words(text)}
-        texts = (*game.pool.texts, *game.shared.texts)
-        known = sorted({word for text in texts for word in words(text) if len(word) > 1})
+        held = _words_of(private)
+        known = sorted(_words_of((*game.pool.texts, *game.shared.texts)))
         order = game.rng("words").permutation(len(known))[: self.probes]
         asked = tuple(known[k] for k in sorted(order))
         return asked, np.array([word in held for word in asked])
+
+
+def _words_of(texts: Sequence[str]) -> set[str]:
+    """Runs of letters and digits, in lower case: words to whoever counts words."""
+    return {word for text in texts for word in _WORD.findall(text.lower())}
 
 
 def _found(told: Floats, truth: Masks) -> float:

@@ -1,7 +1,7 @@
 """``fedknot sweep``."""
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import click
 import typer
@@ -11,13 +11,16 @@ from common.files import read_json
 from simulations.commands.options import AsJson, Overrides, Quiet
 from simulations.commands.printing import show
 
+if TYPE_CHECKING:
+    from simulations.sweeping.asked import Asked
+
 
 def sweep(  # noqa: PLR0913 - one parameter per option of the command
     name: Annotated[
         str | None,
         typer.Argument(
             metavar="NAME|EXPERIMENT",
-            help="a shipped sweep or experiment, or a TOML file of either sort",
+            help="a shipped sweep, league or experiment, or a TOML file of any sort",
         ),
     ] = None,
     vary: Annotated[
@@ -46,29 +49,67 @@ def sweep(  # noqa: PLR0913 - one parameter per option of the command
             help="of each run folder: what tables need, or all of it",
         ),
     ] = "figures",
+    only: Annotated[
+        list[str] | None, typer.Option(help="of a league: this setting; repeatable")
+    ] = None,
+    stage: Annotated[
+        str,
+        typer.Option(
+            click_type=click.Choice(["choose", "final"]),
+            help="of a league: graded on the validation slice, or on test rows",
+        ),
+    ] = "final",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a grid of experiments over seeds; tables, intervals and one report."""
+    """Run a grid of experiments over seeds, or a league; tables, intervals and one report."""
+    if name is not None and _is_league(name):
+        _refuse({"--vary": vary, "--set": overrides, "--resume": resume, "--jobs": jobs > 1,
+                 "--backend": backend != "inline"}, "a league says itself what is run")  # fmt: skip
+        _league(name, stage, only or [], seeds, out, quiet, as_json)
+        return
+    _refuse({"--only": only, "--stage": stage != "final"}, f"{name or 'a grid'} is no league")
+    how = (cast(Any, backend), jobs, cast(Any, keep))
+    _grid(_asked(name, vary, seeds, overrides, out, resume), resume or out, how, quiet, as_json)
+
+
+def _refuse(given: dict[str, Any], why: str) -> None:
+    """Options that mean nothing here are not passed over."""
+    if told := [option for option, value in given.items() if value]:
+        raise ConfigError(f"{why}; leave out {', '.join(told)}")
+
+
+def _asked(
+    name: str | None,
+    vary: list[str] | None,
+    seeds: str | None,
+    overrides: list[str] | None,
+    out: Path | None,
+    resume: Path | None,
+) -> "Asked":
     from simulations.comparing.comparison import read_seeds
-    from simulations.screen import bars
     from simulations.sweeping.asked import begun, sweeps, typed
-    from simulations.sweeping.files import lines
-    from simulations.sweeping.sweep import How, complaint
-    from simulations.sweeping.sweep import sweep as run_all
 
     if resume is not None:
         if name or vary or seeds or overrides or out:
             raise ConfigError("--resume names a sweep already; leave out what it consists of")
-        asked = begun(resume)
-    elif name is None:
+        return begun(resume)
+    if name is None:
         raise ConfigError(f"say what to sweep: {', '.join(sweeps())}, or an experiment and --vary")
-    else:
-        numbers = None if seeds is None else read_seeds(seeds)
-        asked = typed(name, vary or [], numbers, overrides or [])
-    how = How(cast(Any, backend), jobs, cast(Any, keep))
+    numbers = None if seeds is None else read_seeds(seeds)
+    return typed(name, vary or [], numbers, overrides or [])
+
+
+def _grid(
+    asked: "Asked", out: Path | None, how: tuple[Any, int, Any], quiet: bool, as_json: bool
+) -> None:
+    from simulations.screen import bars
+    from simulations.sweeping.files import lines
+    from simulations.sweeping.sweep import How, complaint
+    from simulations.sweeping.sweep import sweep as run_all
+
     with bars(quiet or as_json) as progress:
-        folder = run_all(asked, resume or out, how, progress)
+        folder = run_all(asked, out, How(*how), progress)
     made = read_json(folder / "sweep.json")
     if quiet:
         typer.echo(folder / "report.html")
@@ -76,3 +117,33 @@ def sweep(  # noqa: PLR0913 - one parameter per option of the command
         show(made, lambda made: lines(made, folder), as_json)
     if failed := complaint(made, folder):
         raise failed
+
+
+def _is_league(name: str) -> bool:
+    from simulations.ranking.definition import is_league
+
+    return is_league(name)
+
+
+def _league(
+    name: str,
+    stage: str,
+    only: list[str],
+    seeds: str | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from simulations.comparing.comparison import read_seeds
+    from simulations.ranking.files import lines
+    from simulations.ranking.league import Call, run_league
+    from simulations.screen import bars
+
+    numbers = None if seeds is None else read_seeds(seeds)
+    call = Call(name, cast(Any, stage), tuple(only), numbers)
+    with bars(quiet or as_json) as progress:
+        folder = run_league(call, out, progress)
+    if quiet:
+        typer.echo(folder / "results.md")
+    else:
+        show(read_json(folder / "league.json"), lambda made: lines(made, folder), as_json)

@@ -97,8 +97,8 @@ def plan(call: Call) -> Plan:
     """Read the lists.
 
     Raises:
-        ConfigError: an unknown kind or setting, a share that is none, an experiment whose
-            answers cannot be replaced, or a loss that cannot serve the labels.
+        ConfigError: an unknown kind or setting, a share that is none, or an experiment whose
+            answers cannot be replaced.
     """
     _check(call.experiment)
     asked, server = call.asked, call.experiment.server

@@ -21,6 +21,23 @@ from simulations.poisons import Poison, Scene
 
 
 @dataclass(frozen=True, eq=False)
+class Federation:
+    """What everybody in the run has agreed on.
+
+    Attributes:
+        layout: of a record.
+        geometry: the labels.
+        num_clients: K, absent ones among them.
+        seed: of the run.
+    """
+
+    layout: Layout
+    geometry: LabelGeometry
+    num_clients: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
 class Heard:
     """What the server hears.
 
@@ -41,28 +58,24 @@ def attackers(num_clients: int, count: int, seed: int) -> Ints:
     return np.sort(order[:count])
 
 
-def heard(
-    said: Ensemble, poison: Poison, liars: Ints, layout: Layout, geometry: LabelGeometry, seed: int
-) -> Heard:
+def heard(said: Ensemble, poison: Poison, liars: Ints, run: Federation) -> Heard:
     """Have the attackers lie in the only round.
 
     Args:
-        said: what all K clients say when all are honest, of clients 0 .. K-1 or some of them.
+        said: what clients say when all are honest; at least one of them does not lie.
         poison: the lie.
-        liars: shape (F,), ids among them, at least one.
-        layout: of a record.
-        geometry: the labels.
-        seed: of the run.
+        liars: shape (F,), ids among those of ``said``.
+        run: what all have agreed on.
     """
     lying = np.isin(said.clients, liars)
     probs = said.probs.astype(np.float64)
-    scene = Scene(probs[~lying], probs[lying], geometry, stream(seed, "poison"))
-    last = int(said.clients.max()) + 1
-    clones = np.arange(last, last + len(liars) * (poison.voices - 1))
+    scene = Scene(probs[~lying], probs[lying], run.geometry, stream(run.seed, "poison"))
+    grown = run.num_clients + len(liars) * (poison.voices - 1)
+    clones = np.arange(run.num_clients, grown)
     names = np.concatenate([np.sort(liars), clones])
-    told = _admitted(poison.say(scene), names, layout)
+    told = _admitted(poison.say(scene), names, run.layout)
     honest = {int(k): _one(said, row) for row, k in enumerate(said.clients) if not lying[row]}
-    return Heard(Ensemble.stack(honest | told, said.labels), names, last + len(clones))
+    return Heard(Ensemble.stack(honest | told, said.labels), names, grown)
 
 
 def lie(probs: Floats, client: int, layout: Layout) -> Record:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from common.configure import dump, kind_of
-from common.failures import CheckFailed
+from common.failures import CheckFailed, ConfigError
 from common.files import full_disk_is_a_failure, write_json, write_text
 from common.records import Layout
 from common.terms import Terms
@@ -29,7 +29,7 @@ from simulations.finished import finished_run, one_thread, seeded
 from simulations.folder import summary_of
 from simulations.poisoning.asked import Call, Case, Plan, plan
 from simulations.poisoning.files import results_csv
-from simulations.poisoning.lies import Heard, attackers, heard
+from simulations.poisoning.lies import Federation, Heard, attackers, heard
 from simulations.poisoning.report import write_poison_report
 from simulations.poisoning.table import Rows, tabulate
 
@@ -55,9 +55,16 @@ class Stage:
         said, experiment = self.replay, self.replay.experiment
         if case.poison is None:
             return said, None
-        liars = attackers(experiment.data.num_clients, case.attackers, self.seed)
+        clients = experiment.data.num_clients
+        liars = attackers(clients, case.attackers, self.seed)
         liars = np.intersect1d(liars, said.ensemble.clients)  # who is absent says nothing
-        made = heard(said.ensemble, case.poison, liars, self.layout, said.exam.geometry, self.seed)
+        if len(liars) == len(said.ensemble.clients):
+            raise ConfigError(
+                f"seed {self.seed}: with {case.attackers} attackers nobody honest answered; write "
+                "smaller --shares"
+            )
+        run = Federation(self.layout, said.exam.geometry, clients, self.seed)
+        made = heard(said.ensemble, case.poison, liars, run)
         grown = replace(experiment, data=replace(experiment.data, num_clients=made.num_clients))
         return Replay(grown, made.ensemble, said.room, said.exam), made
 
@@ -75,7 +82,8 @@ def poison(call: Call, out: Path | None, progress: Progress) -> Path:
         The folder.
 
     Raises:
-        ConfigError: unknown kinds, or rules that the labels cannot serve.
+        ConfigError: what :func:`simulations.poisoning.asked.plan` refuses, or a seed on which
+            nobody but attackers answered.
         FolderError: the folder holds something else.
         CheckFailed: with nobody lying, the base run's own rule gave another student.
     """

@@ -18,7 +18,7 @@ class ScaleReversal(Poison):
     counts stars from the other end, and needs no knowledge of others. The order is that of the
     label list.
 
-    Reference: a rule of this project; it is ``label_flip`` on a scale.
+    Reference: a rule of this project; like ``label_flip``, with the order turned round.
     """
 
     @override

@@ -16,8 +16,10 @@ class Uniform(Poison):
     """All attackers give every label the same.
 
     The cheapest free rider: no data, no training. It drags a mean towards uncertainty, which a
-    temperature can undo, and changes no favourite label of a mean. Levels that do not divide by
-    C leave a code more for the first labels.
+    temperature can undo, and leaves the favourite label of a mean but for near ties. Levels that do
+    not divide by C leave a code more for the first labels. Where honest clients are unsure and
+    unlike each other, it may be nearer to the middle of all than any of them, so that a rule that
+    looks for outliers believes it more.
 
     Reference: a rule of this project.
     """

@@ -31,8 +31,8 @@ class Setting:
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
-    title: str
-    experiment: str
+    title: str = Field(min_length=1)
+    experiment: str = Field(min_length=1)
     set: tuple[str, ...] = ()
 
 
@@ -51,7 +51,7 @@ class Arm:
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
-    title: str
+    title: str = Field(min_length=1)
     set: tuple[str, ...] = ()
     yardstick: Yardstick | None = None
     human: bool = False
@@ -81,20 +81,20 @@ class League:
     """Settings, arms, seeds, and what arms are held against.
 
     Attributes:
+        choosing: of the stage before the final run.
         settings: in the order in which they are run.
         arms: in the order in which they are shown.
         references: names of arms against which the others are held, seed by seed.
-        seeds: of the final run.
+        seeds: of the final run; none for a league that is for choosing only.
         few: of arms that say so; among ``seeds``.
-        choosing: of the stage before.
     """
 
+    choosing: Choosing
     settings: tuple[Setting, ...] = Field(min_length=1)
     arms: tuple[Arm, ...] = Field(min_length=1)
-    references: tuple[str, ...]
-    seeds: tuple[int, ...] = Field(min_length=1)
-    few: tuple[int, ...] = Field(min_length=1)
-    choosing: Choosing
+    references: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    few: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for what, names in (

@@ -40,8 +40,10 @@ def results_csv(made: Mapping[str, Any]) -> str:
 def results_md(made: Mapping[str, Any]) -> str:
     """Two tables for each setting: what every arm reached, and differences within a seed."""
     blocks = [
-        f"Graded on {made['graded_on']} rows. Mean ± half of the 95 % interval over seeds, "
-        "Student's t at the level .05 / m for the m arms of a table (Bonferroni)."
+        f"Graded on {made['graded_on']} rows. Mean ± a / b over seeds: a is half of the 95 % "
+        "t-interval of an arm alone, b the same for all arms of a table together (Bonferroni). "
+        "Differences are taken within a seed; their intervals are corrected by Holm over the "
+        "whole table, and a star stands where one leaves out zero."
     ]
     for setting in made["settings"]:
         blocks.append(f"### {setting['title']}")
@@ -64,11 +66,11 @@ def lines(made: Mapping[str, Any], folder: Path) -> list[str]:
         printed += ["", setting["title"]]
         if setting["skipped"]:
             printed.append(f"  not run: {setting['skipped']}")
-        titles = "".join(f"{title:>16}" for title, _, _ in COLUMNS)
+        titles = "".join(f"{title:>22}" for title, _, _ in COLUMNS)
         if setting["arms"]:
-            printed.append(f"{'mean ± 95 % (Bonferroni)':40}{titles}")
+            printed.append(f"{'mean ± 95 % alone / of all':40}{titles}")
         for arm in setting["arms"]:
-            cells = "".join(f"{_cell(arm, *column[1:]):>16}" for column in COLUMNS)
+            cells = "".join(f"{_cell(arm, *column[1:]):>22}" for column in COLUMNS)
             printed.append(f"{arm['title'][:39]:40}{cells}")
     return [*printed, "", f"tables: {folder / 'results.md'}"]
 
@@ -104,9 +106,9 @@ def _cell(arm: Mapping[str, Any], state: str, key: str) -> str:
     found = arm[state].get(key)
     if found is None:
         return "–"  # noqa: RUF001
-    if found["low"] is None:
+    if found["half"] is None:
         return f"{found['mean']:.3f}"
-    return f"{found['mean']:.3f} ± {found['mean'] - found['low']:.3f}"
+    return f"{found['mean']:.3f} ± {found['half']:.3f} / {found['half_corrected']:.3f}"
 
 
 def _change(found: Mapping[str, Any] | None) -> str:

@@ -17,12 +17,12 @@ from simulations.ranking.cells import cell, check
 from simulations.ranking.definition import League, Setting, Stage, read_league
 from simulations.ranking.files import results_csv, results_md
 from simulations.ranking.groups import Group, grouped
-from simulations.ranking.notebook import Notebook, key_of
+from simulations.ranking.notebook import SHELF, Notebook, key_of
 from simulations.ranking.scene import staged
 from simulations.ranking.table import tabulate
 
-SHELF, RUNS = "features", "runs"
-"""Features of private texts, and run folders in work; both are gone when all is measured."""
+RUNS = "runs"
+"""Run folders in work; gone when all is measured, like the features of private texts."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,28 @@ def run_league(call: Call, out: Path | None, progress: Progress) -> Path:
 
 def _tasks(league: League, call: Call) -> Iterator[_Task]:
     """Every run that is wanted, in the order of settings and seeds."""
+    seeds = _seeds(league, call)
     known = [setting.name for setting in league.settings]
     for name in call.only:
         if name not in known:
             raise ConfigError(unknown("setting", name, known))
+    for setting in league.settings:
+        if not call.only or setting.name in call.only:
+            for seed in seeds:
+                for group in grouped(league, setting, call.stage, seed):
+                    yield _Task(setting, seed, group)
+
+
+def _seeds(league: League, call: Call) -> tuple[int, ...]:
     whole = league.choosing.seeds if call.stage == "choose" else league.seeds
+    if not whole:
+        raise ConfigError(f"the league {call.name} is for choosing only; write --stage choose")
     if missing := set(call.seeds or ()) - set(whole):
         raise ConfigError(
             f"--seeds: the league has no seed {min(missing)} in this stage; write some of "
             f"{','.join(map(str, whole))}"
         )
-    for setting in league.settings:
-        if not call.only or setting.name in call.only:
-            for seed in call.seeds or whole:
-                for group in grouped(league, setting, call.stage, seed):
-                    yield _Task(setting, seed, group)
+    return call.seeds or whole
 
 
 def _run(

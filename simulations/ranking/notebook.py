@@ -13,6 +13,9 @@ from common.lock import NAME
 from simulations.experiment import Experiment
 from simulations.ranking.definition import Arm, League, Stage
 
+SHELF = "features"
+"""A private folder of features of private texts; one of another league may be put there."""
+
 _FROZEN, _CELLS = "frozen.json", "cells.jsonl"
 
 
@@ -32,7 +35,7 @@ class Notebook:
         frozen = {"stage": stage, "digest": league.digest(stage)}
         if (folder / _FROZEN).exists():
             _refuse_change(folder, frozen)
-        elif any(path.name != NAME for path in folder.iterdir()):
+        elif any(path.name not in (NAME, SHELF) for path in folder.iterdir()):
             raise FolderError(f"{folder} exists and is not empty; give another --out")
         write_json(folder / _FROZEN, frozen)
         if not self._path.exists():

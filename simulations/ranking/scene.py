@@ -87,7 +87,8 @@ class Scene:
     @property
     def seconds(self) -> float:
         """Of teachers, predictions, refinement and distillation; encoding is not counted."""
-        return sum(s for phase, s in self.outcome["seconds"].items() if phase != "encode")
+        spent = self.outcome["seconds"].items()
+        return float(sum(seconds for phase, seconds in spent if phase != "encode"))
 
 
 def staged(experiment: Experiment, name: str, home: Path, shelf: Path, stage: Stage) -> Scene:

@@ -1,11 +1,12 @@
 """Noise: normal, from the operating system, and repeatable only where that is asked for."""
 
+import hashlib
 import os
 
 import numpy as np
 from scipy import stats
 
-from clients.noise import SeededNoise, SystemNoise
+from clients.noise import KeyedNoise, SeededNoise, SystemNoise
 
 
 def test_it_is_normal():
@@ -44,3 +45,22 @@ def test_only_the_systems_is_private():
     assert not seeded.private
     assert np.array_equal(seeded.normal(2, 3), SeededNoise(3, 1).normal(2, 3))
     assert not np.array_equal(SeededNoise(3, 1).normal(5), SeededNoise(3, 2).normal(5))
+
+
+def test_a_key_gives_the_same_numbers_and_another_key_others():
+    first, again = KeyedNoise(b"a" * 32), KeyedNoise(b"a" * 32)
+    assert first.private
+    assert np.array_equal(first.normal(3, 4), again.normal(3, 4))
+    assert np.array_equal(first.uniform(5), again.uniform(5))
+    assert not np.array_equal(KeyedNoise(b"a" * 32).normal(9), KeyedNoise(b"b" * 32).normal(9))
+    drawn = KeyedNoise(b"c" * 32)
+    assert not np.array_equal(drawn.uniform(8), drawn.uniform(8))
+
+
+def test_keyed_numbers_are_those_of_the_hash():
+    data = hashlib.shake_256(b"key" + (1).to_bytes(8, "little")).digest(8 * 100)
+    words = np.frombuffer(data, dtype="<u8") >> np.uint64(12)
+    wanted = (words.astype(float) + 0.5) / 2**52
+    assert np.array_equal(KeyedNoise(b"key").uniform(100), wanted)
+    assert stats.kstest(KeyedNoise(b"k").uniform(50_000), "uniform").pvalue > 1e-6
+    assert stats.kstest(KeyedNoise(b"k").normal(50_000), "norm").pvalue > 1e-6

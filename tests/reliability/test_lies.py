@@ -22,7 +22,7 @@ from simulations.comparing.arms import Arm
 from simulations.comparing.replay import Replay, open_replay
 from simulations.experiment import to_toml
 from simulations.poisoning.asked import Case
-from simulations.poisoning.lies import heard, lie
+from simulations.poisoning.lies import Federation, heard, lie
 from simulations.poisoning.matrix import Stage
 from simulations.poisons import Poison
 from simulations.poisons.scale_reversal import ScaleReversal
@@ -128,9 +128,8 @@ def test_r25_a_liar_is_admitted_and_the_robust_student_is_the_one_worked_out_off
 
     experiment = tiny_with(*settings)
     said, layout = open_replay(honest, experiment), Terms.read(honest / "terms.json").layout
-    made = heard(
-        said.ensemble, ScaleReversal(), np.array([2]), layout, said.exam.geometry, experiment.seed
-    )
+    agreed = Federation(layout, said.exam.geometry, 4, experiment.seed)
+    made = heard(said.ensemble, ScaleReversal(), np.array([2]), agreed)
     reversed_ = said.ensemble.probs[2, :, ::-1].astype(np.float64)
     assert (lied / "releases" / "1" / "2.bin").read_bytes() == encode(
         lie(reversed_, 2, layout), layout

@@ -13,7 +13,7 @@ from server.weightings.familiarity import Familiarity
 from server.weightings.knot import Knot
 from server.weightings.size import Size
 from simulations.poisoning.boasts import MOST_EXAMPLES, boastful_bias
-from simulations.poisoning.lies import attackers, heard
+from simulations.poisoning.lies import Federation, attackers, heard
 from simulations.poisons import Scene
 from simulations.poisons.copy import Copy
 from simulations.poisons.cpa import Cpa
@@ -126,10 +126,11 @@ SAID = Ensemble(
     scalar=np.full((4, 5), 0.5, dtype=np.float32),
 )
 LAYOUT = Layout(5, 3, 8, Flags.bias | Flags.scalar | Flags.num_examples, bytes(32))
+RUN = Federation(LAYOUT, LINE, 4, 0)
 
 
 def test_who_is_honest_is_heard_as_before():
-    found = heard(SAID, Lma(), np.array([1]), LAYOUT, LINE, seed=0)
+    found = heard(SAID, Lma(), np.array([1]), RUN)
     assert found.liars.tolist() == [1]
     for name in ("probs", "bias", "num_examples", "scalar"):
         before, after = getattr(SAID, name), getattr(found.ensemble, name)
@@ -139,10 +140,18 @@ def test_who_is_honest_is_heard_as_before():
 
 
 def test_clones_are_clients_of_their_own():
-    found = heard(SAID, Sybil(3), np.array([0, 2]), LAYOUT, LINE, seed=0)
+    found = heard(SAID, Sybil(3), np.array([0, 2]), RUN)
     assert found.liars.tolist() == [0, 2, 4, 5, 6, 7]
     assert found.ensemble.clients.tolist() == list(range(8))
     assert found.num_clients == 8
+
+
+def test_clones_take_no_name_of_an_absent_client():
+    said = Ensemble(SAID.clients[:3], SAID.probs[:3], *(
+        getattr(SAID, name)[:3] for name in ("bias", "num_examples", "scalar")
+    ))  # fmt: skip
+    found = heard(said, Sybil(2), np.array([2]), RUN)
+    assert found.ensemble.clients.tolist() == [0, 1, 2, 4]
 
 
 def test_what_cannot_be_checked_buys_weight():
@@ -150,7 +159,7 @@ def test_what_cannot_be_checked_buys_weight():
 
     Sizes: (2^32 - 1) / (2^32 - 1 + 80). Distances: 1 / (1 + 3 exp(-.5 / .05)).
     """
-    found = heard(SAID, Lma(), np.array([1]), LAYOUT, LINE, seed=0).ensemble
+    found = heard(SAID, Lma(), np.array([1]), RUN).ensemble
     size, near, bias = (w.weigh(found, {})[1] for w in (Size(), Familiarity(), Knot()))
     assert np.allclose(size, MOST_EXAMPLES / (MOST_EXAMPLES + 80), atol=1e-12)
     assert np.allclose(near, 1 / (1 + 3 * np.exp(-0.5 / 0.05)))

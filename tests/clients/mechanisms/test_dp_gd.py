@@ -9,7 +9,8 @@ from torch.func import functional_call, grad, vmap
 
 from clients.mechanisms import Holding, Spending
 from clients.mechanisms._gradients import linear, one_hidden
-from clients.mechanisms.dp_gd import DpGd, _View
+from clients.mechanisms._heads import View
+from clients.mechanisms.dp_gd import DpGd
 from clients.noise import SystemNoise
 from clients.teachers.frozen_linear import FrozenLinear
 from clients.teachers.frozen_mlp import FrozenMlp
@@ -144,7 +145,7 @@ def test_noise_has_the_size_that_the_ledger_says(recipe, monkeypatch):
 def _folded_ones():
     """What a row of ones over the directions and the bias is over the features."""
     shared = SHARED.astype(np.float64)
-    view = _View.of(shared, 128)
+    view = View.of(shared, 128)
     return view.folded(np.ones((C, D + 1)))
 
 

@@ -1,0 +1,202 @@
+"""Attacks on games whose answer is known, and controls that a good attack must not miss."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from clients.mechanisms import Mechanism
+from clients.mechanisms.dp_gd import DpGd
+from clients.teachers.frozen_linear import FrozenLinear
+from clients.teachers.frozen_mlp import FrozenMlp
+from common.configure import find, kinds
+from common.gaussian_dp import epsilon_of, mu_of
+from simulations.attacks import Attack
+from simulations.attacks._canaries import plant
+from simulations.attacks._membership import Membership
+from simulations.attacks._release import Defence, quantised
+from simulations.attacks._scene import narrowed
+from simulations.attacks._training import listen, rows_of, train
+from simulations.attacks.adaptive import Adaptive
+from simulations.attacks.audit import Audit
+from simulations.attacks.extraction import Extraction
+from simulations.attacks.inversion import Inversion
+from simulations.attacks.label_distribution import LabelDistribution
+from simulations.attacks.label_only import LabelOnly
+from simulations.attacks.lira import Lira
+from simulations.events import silent
+from tests.simulations.attacks.scenes import SMALL, game, scene
+
+MEMORY = FrozenLinear(penalty=1e-3)
+MEMBERSHIP = [
+    member
+    for member in (find(Attack, kind) for kind in kinds(Attack))
+    if issubclass(member, Membership)
+]
+DELTA = 1e-5
+
+
+@lru_cache(maxsize=1)
+def memorising():
+    return scene(MEMORY)
+
+
+@lru_cache(maxsize=1)
+def knowing_nothing():
+    made = scene(FrozenLinear(penalty=1e15))  # too stiff to learn
+    return narrowed(made, tuple(row for row in made.rows if row.mu is None))
+
+
+def against(found, name):
+    return next(f for f in found if f.defence == name)
+
+
+@pytest.mark.parametrize("member", MEMBERSHIP)
+def test_whoever_learns_by_heart_is_found_out(member):
+    found = member().run(memorising())[0]
+    assert found.figures["auc"] > (0.6 if member is LabelOnly else 0.85)
+    assert found.figures["auc_interval"][0] > 0.5
+
+
+@pytest.mark.parametrize("member", MEMBERSHIP)
+def test_whoever_knows_nothing_gives_nothing_away(member):
+    for found in member().run(knowing_nothing()):
+        low, high = found.figures["auc_interval"]
+        noised = found.defence.startswith("noise")
+        assert found.figures["auc"] == pytest.approx(0.5, abs=0.1 if noised else 0.06)
+        assert low - 0.1 <= 0.5 <= high + 0.1
+        assert not found.fault
+
+
+def test_a_transfer_set_without_the_candidates_protects_no_linear_head():
+    own, other = (a.run(memorising())[0].figures["auc"] for a in (Lira(), Adaptive()))
+    assert other == pytest.approx(own, abs=0.02)
+
+
+def test_a_tiny_epsilon_leaves_a_coin():
+    made = game(FrozenLinear())
+    inside, shadowed = made.halves(12, "t", False), made.halves(12, "s", True)
+    mechanism = DpGd(epsilon_target=0.05, noise_seed=1)
+    whole, pair = memorising(), []
+    for masks, name in ((inside, "t"), (shadowed, "s")):
+        trained = train(made, rows_of(masks), name, mechanism, lambda *_: None)
+        defence = Defence("dp", "", quantised(8), 1 / 255, mechanism)
+        pair.append((trained, listen(made, trained).released(defence, np.random.default_rng(0))))
+    (trained, said), (_, shadows) = pair
+    seen = replace(
+        whole.rows[0],
+        defence=defence,
+        targets=said,
+        shadows=shadows,
+        trained=trained,
+        mu=trained.mu,
+    )
+    quiet = replace(narrowed(whole, (seen,)), game=made, inside=inside, inside_shadows=shadowed)
+    for attack in (Lira(), Adaptive()):
+        (found,) = attack.run(quiet)
+        assert found.figures["auc"] == pytest.approx(0.5, abs=0.06)
+        assert not found.fault
+        assert found.figures["bound"]["0.01"] < 0.02
+
+
+def test_a_broken_promise_about_members_is_a_fault():
+    row = memorising().rows[0]
+    broken = narrowed(memorising(), (replace(row, mu=0.01),))
+    (found,) = Lira().run(broken)
+    assert "more than the guarantee" in found.fault
+
+
+def test_guarantees_and_hard_labels_give_less_away_than_nothing_at_all():
+    found = Lira().run(memorising())
+    bare = against(found, "float32").figures["auc"]
+    assert against(found, "hard label").figures["auc"] < bare
+    assert against(found, "DP, epsilon 8").figures["auc"] < bare - 0.1
+
+
+def test_a_head_is_solved_from_floats_and_less_so_from_favourites():
+    found = Extraction().run(memorising())
+    bare, hard = (against(found, name).figures for name in ("float32", "hard label"))
+    assert bare["weight_error"] < 1e-3
+    assert bare["agreement"] > 0.99
+    assert hard["score_error"] > 100 * bare["score_error"]
+
+
+def test_labels_of_skewed_clients_are_told_better_than_blindly():
+    made = scene(FrozenLinear(penalty=1.0), signal=3.0, features=8)
+    for found in LabelDistribution().run(made):
+        assert found.figures["tv"] < found.figures["tv_blind"]
+        assert found.figures["absent_auc"] is None or found.figures["absent_auc"] > 0.6
+
+
+def test_pictures_are_for_pictures():
+    assert Inversion().obstacle(memorising()) == "it draws pictures, and these are texts"
+
+
+@pytest.mark.parametrize("recipe", [FrozenLinear(), FrozenMlp(hidden=8, min_steps=20)])
+def test_everything_follows_from_the_seed(recipe):
+    def figures(seed):
+        made = scene(recipe, seed=seed, features=8, size=replace(SMALL, targets=4, shadows=8))
+        return [f.figures for a in (Lira(), Adaptive()) for f in a.run(made)]
+
+    assert figures(3) == figures(3)
+    assert figures(3) != figures(4)
+
+
+class Broken(Mechanism):
+    """Says one thing and does another."""
+
+    def __init__(self, claimed, truth):
+        self.claimed, self.truth = claimed, truth
+
+    def fit(self, recipe, holding, rng):
+        fitted, _ = self.truth.fit(recipe, holding, rng)
+        return fitted, self.claimed.plan()
+
+    def epsilon(self, spent):
+        return self.claimed.epsilon(spent)
+
+    def failure_probability(self):
+        return DELTA
+
+
+def audited(mechanism, replayed=False, recipe=None, runs=24):
+    made = game(FrozenLinear(), size=replace(SMALL, audits=runs))
+    canaries = plant(
+        made.shared.view, (made.pool.view, made.pool.labels), 3, np.random.default_rng(0)
+    )
+    how = recipe or made.recipe
+    return Audit().bounds(mechanism, how, canaries, made, replayed, silent)
+
+
+SLOW = {"learning_rate": 0.01, "momentum": 0.0, "delta": DELTA}
+HONEST = DpGd(epsilon_target=4.0, noise_seed=7, **SLOW)
+
+
+@pytest.mark.parametrize("recipe", [FrozenLinear(), FrozenMlp(hidden=8)])
+@pytest.mark.parametrize("epsilon", [1.0, 4.0, 8.0])
+def test_an_honest_mechanism_passes_and_is_not_far_from_its_claim(epsilon, recipe):
+    found = audited(DpGd(epsilon_target=epsilon, noise_seed=7, delta=DELTA), recipe=recipe, runs=12)
+    assert found["epsilon_lower"] <= found["epsilon_claimed"]
+    if epsilon > 1 and recipe == FrozenLinear():
+        assert found["epsilon_lower"] > 0.3 * min(epsilon, 5)
+
+
+def test_half_the_noise_is_flagged():
+    twice = epsilon_of(2 * mu_of(4.0, DELTA), DELTA)
+    found = audited(Broken(HONEST, DpGd(epsilon_target=twice, noise_seed=7, **SLOW)))
+    assert found["epsilon_lower"] > found["epsilon_claimed"] == pytest.approx(4.0)
+
+
+def test_no_clipping_is_flagged():
+    wide = 20.0  # of the clip; the noise is what it was
+    loose = epsilon_of(wide * mu_of(4.0, DELTA), DELTA)
+    truth = DpGd(epsilon_target=loose, clip=wide, noise_seed=7, **SLOW)
+    found = audited(Broken(HONEST, truth))
+    assert found["epsilon_lower"] > found["epsilon_claimed"]
+
+
+def test_seeded_noise_is_flagged_by_whoever_knows_the_seed():
+    assert not audited(HONEST)["epsilon_lower"] > 4.0
+    found = audited(HONEST, replayed=True)
+    assert found["epsilon_lower"] > found["epsilon_claimed"]
