@@ -15,6 +15,7 @@ from common.gaussian_dp import noise_multiplier as of_whole_sums
 
 _GRID = 1e-3  # of privacy losses; a finer one changes the fifth digit
 _CLOSE = 1e-3  # how much more noise than needed is good enough, relative
+_LEAST = 0.3  # below it losses are so large that no grid holds them, and sampling helps little
 
 
 def epsilon_of_trainings(spent: Sequence[Spending], delta: float) -> float:
@@ -24,7 +25,9 @@ def epsilon_of_trainings(spent: Sequence[Spending], delta: float) -> float:
 
 @lru_cache(maxsize=256)
 def sampled_noise_multiplier(epsilon: float, delta: float, sampling: float, steps: int) -> float:
-    """The smallest noise multiplier, to a thousandth, that keeps (epsilon, delta).
+    """The smallest noise multiplier, to a thousandth, that keeps (epsilon, delta); 0.3 at least.
+
+    Where less would do even without sampling, that is taken.
 
     Args:
         epsilon: of the whole training.
@@ -33,11 +36,13 @@ def sampled_noise_multiplier(epsilon: float, delta: float, sampling: float, step
         steps: how many.
     """
     high = of_whole_sums(epsilon, delta, steps)  # sampling only helps
-    if sampling == 1:
+    if sampling == 1 or high <= _LEAST:
         return high
     low = high
-    while _epsilon(((low, sampling, steps),), delta) <= epsilon:
-        low, high = low / 2, low
+    while low > _LEAST and _epsilon(((low, sampling, steps),), delta) <= epsilon:
+        low, high = max(low / 2, _LEAST), low
+    if low == _LEAST and _epsilon(((low, sampling, steps),), delta) <= epsilon:
+        return low
     while high - low > _CLOSE * high:
         middle = (low + high) / 2
         enough = _epsilon(((middle, sampling, steps),), delta) <= epsilon
@@ -47,7 +52,7 @@ def sampled_noise_multiplier(epsilon: float, delta: float, sampling: float, step
 
 @lru_cache(maxsize=256)
 def _epsilon(spent: tuple[tuple[float, float, int], ...], delta: float) -> float:
-    if all(sampling == 1 for _, sampling, _ in spent):
+    if all(sampling == 1 or z < _LEAST for z, sampling, _ in spent):  # sampling only helps
         return epsilon_of(composed([steps**0.5 / z for z, _, steps in spent]), delta)
     # Function level: only this needs the optional extra.
     import dp_accounting

@@ -67,7 +67,7 @@ class DpSgd(Mechanism):
     epsilon_target: float = Field(default=8.0, gt=0)
     delta: float = Field(default=1e-5, gt=0, lt=1)
     budget: float | None = Field(default=None, gt=0)
-    sampling: float = Field(default=0.2, gt=0, le=1)
+    sampling: float = Field(default=0.2, ge=0.001, le=1)
     steps: int = Field(default=100, ge=1)
     clip: float = Field(default=1.0, gt=0)
     learning_rate: float = Field(default=5.0, gt=0)

@@ -23,7 +23,6 @@ from simulations.events import Progress
 from simulations.examination import private_shelf
 from simulations.experiment import Experiment
 from simulations.provision import divide
-from simulations.split import Split
 
 _LEAST = 16
 
@@ -183,11 +182,6 @@ def assemble(
         seed=experiment.seed,
         size=size,
     )
-
-
-def parts_of(experiment: Experiment) -> tuple[Corpus, Split]:
-    """The corpus, and who holds which rows."""
-    return divide(experiment)
 
 
 def view_of(texts: Sequence[str]) -> Floats:
