@@ -13,7 +13,7 @@ Differential Privacy*, ICML 2018, theorem 8, https://arxiv.org/abs/1805.06530.
 
 import math
 
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtr
 
 _ROUNDS = 200  # of bisection; doubles have no more digits
 
@@ -69,6 +69,38 @@ def mu_of(epsilon: float, delta: float) -> float:
 def composed(mus: list[float]) -> float:
     """The mu of several releases together: the root of the sum of squares."""
     return math.sqrt(math.fsum(mu * mu for mu in mus))
+
+
+def client_level_sigma(epsilon: float, delta: float, rows: int, clients: int) -> float:
+    """The noise on every averaged probability that hides a whole client.
+
+    Of K clients' distributions on N texts the mean is released once, with Gaussian noise. One
+    client may turn all of its N rows, each by at most sqrt(2), so the mean moves by at most
+    sqrt(2 N) / K. Of counted favourites (GNMax votes: Papernot et al., *Scalable Private
+    Learning with PATE*, ICLR 2018, https://arxiv.org/abs/1802.08908) a vote turns two counts by
+    one, which is sqrt(2) as well: the noise on a count is K times this. The bound holds whatever
+    the votes are; where nearly all agree, PATE's own analysis is cheaper.
+
+    Args:
+        epsilon: more than 0.
+        delta: in (0, 1).
+        rows: N.
+        clients: K.
+
+    Returns:
+        The standard deviation on an averaged probability.
+    """
+    return math.sqrt(2 * rows) / clients / mu_of(epsilon, delta)
+
+
+def winner_survives(lead: float, sigma: float) -> float:
+    """The probability that noise of ``sigma`` on each of two counts leaves the winner the winner.
+
+    Args:
+        lead: by which the first is ahead of the second, in the units of ``sigma``.
+        sigma: standard deviation of the noise on each.
+    """
+    return float(ndtr(lead / (math.sqrt(2) * sigma)))
 
 
 def noise_multiplier(epsilon: float, delta: float, releases: int) -> float:

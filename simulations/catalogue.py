@@ -21,6 +21,7 @@ from server.losses import DistillationLoss
 from server.reweightings import Reweighting
 from server.students import Student
 from server.weightings import Weighting
+from simulations.attacks import Attack
 from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
 from simulations.partitions import Partition
@@ -44,6 +45,7 @@ FAMILIES: dict[str, type] = {
     "corruptions": Corruption,
     "datasets": Dataset,
     "yardsticks": Yardstick,
+    "attacks": Attack,
     "poisons": Poison,
 }
 

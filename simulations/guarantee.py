@@ -32,11 +32,16 @@ def guarantee(folder: Path, experiment: Experiment) -> dict[str, Any]:
     mechanism = experiment.clients.mechanism
     if mechanism is None:
         return dict(NONE)
-    stores = [Store(folder / "clients" / str(k)) for k in range(experiment.data.num_clients)]
-    taught = [store for store in stores if store.teacher_rounds()]
+    taught = taught_by(folder, experiment)
     if mechanism.unit == "none":
         return _obfuscated(mechanism, experiment, Terms.read(folder / "terms.json"), taught)
     return _of(mechanism, [spent(store) for store in taught])
+
+
+def taught_by(folder: Path, experiment: Experiment) -> list[Store]:
+    """The stores of the clients that have a teacher."""
+    stores = [Store(folder / "clients" / str(k)) for k in range(experiment.data.num_clients)]
+    return [store for store in stores if store.teacher_rounds()]
 
 
 def _obfuscated(

@@ -27,6 +27,7 @@ from simulations.folder import read_call
 from simulations.opened import open_stores
 from simulations.personal import before_and_after
 from simulations.pictures import confusion, expected_position, holdings, reliability
+from simulations.privacy_report import privacy_report
 from simulations.provision import divide
 from simulations.reporting.report import write_report
 from simulations.shards import shards
@@ -64,6 +65,7 @@ def observe(folder: Path, progress: Progress) -> None:
     # Only the wall clock is the same in all processes of a run, and it may have been set back.
     since = max(time.time() - call["started"], summary["seconds"]["evaluate"])
     summary["seconds"]["total"] = round(since, 3)
+    write_json(folder / "privacy.json", privacy_report(folder, summary))
     write_report(folder, summary)
     write_json(folder / "summary.json", summary)
     progress("evaluate", 1, 1)

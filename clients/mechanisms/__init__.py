@@ -124,10 +124,6 @@ class Mechanism(ABC):
         del rows, times
         return None
 
-    def cost(self) -> str:
-        """How the training is noised, for the report; empty where it is not."""
-        return ""
-
     def epsilon(self, spent: Sequence[Spending]) -> float:
         """The epsilon of all trainings of one client together; infinity without a guarantee."""
         del spent

@@ -35,9 +35,9 @@ class DpSgd(Mechanism):
     sampling). Who is in a step stays secret, so a step costs less than one over all examples; z is
     found, and trainings are added up, by the accountant of :mod:`clients.mechanisms._sampled`. The
     teacher is the mean of the second half of the steps, features are projected on the public
-    directions, and a consensus is where the next training sets out from, all as in ``dp_gd``,
-    which has less noise for the same promise on heads as small as these; this one is the
-    algorithm that others report, for comparison.
+    directions, and a consensus is where the next training sets out from, all as in ``dp_gd``.
+    Heads as small as these did better with ``dp_gd`` at the same promise wherever we measured;
+    this one is the algorithm that others report, for comparison.
 
     The share q and not a batch size is set, for the accountant must not be told M. Noise *and*
     samples are drawn from the operating system: who knows a seed knows both.

@@ -31,8 +31,8 @@ class NoisyAnswers(Answering):
     print this number beside "none".
 
     The noise is drawn from the operating system, once for a teacher and a text: asked again, in
-    any round, a client says the same. Distilling still averages the noise of different texts and
-    clients away, which is why the student hardly suffers.
+    any round, a client says the same. Distilling averages the noise of different texts and clients
+    away, so a student loses little, and so can whoever attacks.
 
     Attributes:
         sigma: standard deviation of the noise on a probability.

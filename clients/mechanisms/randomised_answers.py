@@ -58,7 +58,8 @@ class RandomisedAnswers(Answering):
         truth = math.exp(self.row_epsilon) / (math.exp(self.row_epsilon) + labels - 1)
         away = 1 + np.minimum((drawn[..., 1] * (labels - 1)).astype(np.int64), labels - 2)
         said = (probs.argmax(axis=-1) + np.where(drawn[..., 0] < truth, 0, away)) % labels
-        return np.eye(labels, dtype=np.float32)[said]
+        made: Floats = np.eye(labels, dtype=np.float32)[said]
+        return made
 
     @override
     def worst_case(self, rows: int, times: int = 1) -> float:

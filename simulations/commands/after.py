@@ -1,4 +1,4 @@
-"""What can be asked of a finished run: ``fedknot inspect``, ``verify`` and ``report``."""
+"""What can be asked of a finished run: ``fedknot inspect``, ``privacy``, ``verify``, ``report``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,14 @@ def inspect(
     from simulations import inspection
 
     show(inspection.inspect(folder, client, round_), inspection.table, as_json)
+
+
+def privacy(folder: Folder, as_json: AsJson = False) -> None:
+    """Say what crossed, what is guaranteed, what attacks found and what it cost."""
+    from simulations.privacy_report import of_folder
+    from simulations.reporting.privacy import lines
+
+    show(of_folder(folder), lines, as_json)
 
 
 def verify(folder: Folder, as_json: AsJson = False) -> None:

@@ -22,6 +22,7 @@ from simulations.reporting import rows as report_rows
 from simulations.reporting import transport as report_transport
 from simulations.reporting.page import template
 from simulations.reporting.personal import personal_rows
+from simulations.reporting.privacy import section
 
 PHASES = ("start", "encode", "teachers", "refine", "predict", "aggregate", "distil", "evaluate")
 
@@ -85,6 +86,7 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
         absent=[row for row in run.clients if row.get("status") != "answered"],
         transport=report_transport.drawn(run.pictures),
         personal=personal_rows(run.summary, run.pictures),
+        report=section(folder),
         **_drawings(run),
     )
     return page

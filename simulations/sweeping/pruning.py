@@ -14,6 +14,7 @@ KEPT = frozenset(
         "clients.csv",
         "environment.json",
         "pictures.json",
+        "privacy.json",
         "report.html",
         "terms.json",
         "checkpoint",

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from common.gaussian_dp import composed, delta_of, epsilon_of, mu_of, noise_multiplier
+from common.gaussian_dp import (
+    client_level_sigma,
+    composed,
+    delta_of,
+    epsilon_of,
+    mu_of,
+    noise_multiplier,
+    winner_survives,
+)
 
 
 @pytest.mark.parametrize(("mu", "epsilon"), [(0.1, 0.0), (0.5, 1.0), (1.0, 2.0), (3.0, 8.0)])
@@ -64,3 +72,31 @@ def test_releases_add_up_by_their_squares() -> None:
     one = noise_multiplier(4.0, 1e-5, 1)
     assert composed([1 / noise_multiplier(4.0, 1e-5, 9)] * 9) == pytest.approx(1 / one)
     assert np.isclose(epsilon_of(1 / one, 1e-5), 4.0)
+
+
+@pytest.mark.parametrize(
+    ("clients", "sigma"), [(10, 2.15), (50, 0.43), (100, 0.215), (250, 0.086), (1000, 0.021)]
+)
+def test_known_noise_that_hides_a_client(clients: int, sigma: float) -> None:
+    """Figures at epsilon = 8, delta = 1e-3, N = 1,000, to their printed digits."""
+    assert client_level_sigma(8, 1e-3, 1000, clients) == pytest.approx(sigma, rel=0.03)
+
+
+def test_the_mean_of_clients_moves_by_at_most_what_is_said() -> None:
+    """One of K clients turns every row from one label to another: that is the worst."""
+    rows, clients = 40, 5
+    before = np.random.default_rng(0).dirichlet(np.ones(3), size=(clients, rows))
+    before[0] = np.eye(3)[0]
+    after = before.copy()
+    after[0] = np.eye(3)[1]
+    moved = np.linalg.norm(before.mean(axis=0) - after.mean(axis=0))
+    assert moved == pytest.approx(math.sqrt(2 * rows) / clients)
+    mu = moved / client_level_sigma(3, 1e-5, rows, clients)
+    assert epsilon_of(mu, 1e-5) == pytest.approx(3)
+
+
+def test_the_winner_survives_as_often_as_in_a_simulation() -> None:
+    drawn = np.random.default_rng(0).normal(scale=2.0, size=(200_000, 2))
+    wanted = np.mean(3.0 + drawn[:, 0] > drawn[:, 1])
+    assert winner_survives(3.0, 2.0) == pytest.approx(wanted, abs=0.005)
+    assert winner_survives(0.0, 1.0) == 0.5

@@ -125,4 +125,6 @@ def test_a_round_holds_the_first_good_message_of_each_client(layout, deeds):
     assert gate.admitted.keys() == held.keys()
     for client, data in held.items():
         codes = decode(data, layout, 1, client).codes
-        assert np.array_equal(gate.admitted[client].predictions().probs, to_probs(codes, layout.bits))
+        assert np.array_equal(
+            gate.admitted[client].predictions().probs, to_probs(codes, layout.bits)
+        )

@@ -18,7 +18,7 @@ from server.archive import open_student
 from server.students import fingerprint
 from simulations import cli
 from simulations.events import silent
-from simulations.experiment import shipped
+from simulations.experiment import read, shipped
 from simulations.finished import seeded
 from simulations.ranking import scene
 from simulations.ranking.definition import League, is_league, leagues, read_league
@@ -114,6 +114,14 @@ def test_the_league_of_the_issue_is_shipped_under_that_name():
     assert {"knot_plus", "knot_plus_familiarity", "fedavg", "centralised", "one_rater"} <= {
         arm.name for arm in league.arms
     }
+
+
+@pytest.mark.parametrize("name", ["knot_plus", "knot_plus_familiarity"])
+def test_the_league_runs_knot_plus_as_it_is_shipped(name):
+    league = read_league("league")
+    setting = next(setting for setting in league.settings if setting.name == "vader_k4")
+    arm = next(arm for arm in league.arms if arm.name == name)
+    assert league.experiment(setting, arm, "final") == read(name)
 
 
 @pytest.mark.parametrize(

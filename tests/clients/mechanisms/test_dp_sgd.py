@@ -7,23 +7,23 @@ import torch
 pytest.importorskip("opacus")
 pytest.importorskip("dp_accounting")
 
-from clients.mechanisms import Holding, Spending  # noqa: E402
-from clients.mechanisms import dp_sgd as module  # noqa: E402
-from clients.mechanisms._gradients import linear, one_hidden  # noqa: E402
-from clients.mechanisms._opacus import Pace, descend, head, network  # noqa: E402
-from clients.mechanisms._sampled import sampled_noise_multiplier  # noqa: E402
-from clients.mechanisms.dp_gd import DpGd  # noqa: E402
-from clients.mechanisms.dp_sgd import DpSgd  # noqa: E402
-from clients.noise import SeededNoise, SystemNoise  # noqa: E402
-from clients.teachers.frozen_linear import FrozenLinear  # noqa: E402
-from clients.teachers.frozen_mlp import FrozenMlp  # noqa: E402
-from clients.teachers.sklearn import Sklearn  # noqa: E402
-from common.failures import ConfigError  # noqa: E402
-from simulations.events import silent  # noqa: E402
-from simulations.guarantee import NOT_PRIVATE, guarantee  # noqa: E402
-from simulations.loop import federate  # noqa: E402
-from tests.clients.mechanisms.test_dp_gd import per_example  # noqa: E402
-from tests.worlds import hashes, stocked, tiny_with  # noqa: E402
+from clients.mechanisms import Holding, Spending
+from clients.mechanisms import dp_sgd as module
+from clients.mechanisms._gradients import linear, one_hidden
+from clients.mechanisms._opacus import Pace, descend, head, network
+from clients.mechanisms._sampled import sampled_noise_multiplier
+from clients.mechanisms.dp_gd import DpGd
+from clients.mechanisms.dp_sgd import DpSgd
+from clients.noise import SeededNoise, SystemNoise
+from clients.teachers.frozen_linear import FrozenLinear
+from clients.teachers.frozen_mlp import FrozenMlp
+from clients.teachers.sklearn import Sklearn
+from common.failures import ConfigError
+from simulations.events import silent
+from simulations.guarantee import NOT_PRIVATE, guarantee
+from simulations.loop import federate
+from tests.clients.mechanisms.test_dp_gd import per_example
+from tests.worlds import hashes, stocked, tiny_with
 
 M, D, C, H = 60, 6, 3, 4
 RNG = np.random.default_rng(0)
@@ -89,12 +89,15 @@ def test_one_step_is_the_clipped_sum_of_single_gradients(hidden):
     if hidden:
         layers = [torch.nn.Linear(D, H), torch.nn.ReLU(), torch.nn.Linear(H, C)]
     net = torch.nn.Sequential(*layers).double()
+    with torch.no_grad():
+        for part in net.parameters():
+            part.copy_(torch.from_numpy(np.random.default_rng(1).normal(size=part.shape)) / 3)
     own = {
         str(number): np.concatenate([m.weight.detach(), m.bias.detach()[:, None]], axis=1)
         for number, m in enumerate(layers)
         if isinstance(m, torch.nn.Linear)
     }
-    inputs = RNG.normal(size=(M, D))
+    inputs = 0.4 * np.random.default_rng(2).normal(size=(M, D))
     wanted, norms = per_example(net, inputs, LABELS)
     assert 0 < (norms > 1).float().mean() < 1
     made = network(own, "relu")

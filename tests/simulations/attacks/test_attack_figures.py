@@ -35,8 +35,8 @@ def test_area_and_rates_are_scikit_learns(seed, ties):
     scores, inside = drawn(seed, ties=ties)
     found = curve(scores, inside, np.ones((1, 60)), (0.0, 0.1, 0.3))
     assert found.auc[0] == pytest.approx(roc_auc_score(inside, scores))
-    fpr, tpr, _ = roc_curve(inside, scores, drop_intermediate=False)
-    expected = [tpr[fpr <= rate + 1e-12].max() for rate in (0.0, 0.1, 0.3)]
+    false, true, _ = roc_curve(inside, scores, drop_intermediate=False)
+    expected = [true[false <= rate + 1e-12].max() for rate in (0.0, 0.1, 0.3)]
     assert found.tpr[0] == pytest.approx(expected)
 
 
