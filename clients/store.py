@@ -142,9 +142,8 @@ class Store:
     def features(self) -> Floats | None:
         """Features of the private texts, shape (M, D), or None if there are none undamaged."""
         path = self.root / "features.npy"
-        raw = path.read_bytes() if path.exists() else b""
-        data, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
-        if hashlib.sha256(data).digest() != digest:
+        data = _opened(path.read_bytes() if path.exists() else b"")
+        if data is None:
             return None
         made: Floats = np.load(io.BytesIO(data), allow_pickle=False)
         return made
@@ -204,26 +203,39 @@ class Store:
             log.write(text.encode("utf-8", "backslashreplace"))
 
     def release(self, server_round: int) -> bytes | None:
-        """What this client released in a round, or None."""
+        """What this client released in a round, or None.
+
+        Raises:
+            Refused: the file is damaged. What was said may have arrived, so nothing else is
+                said instead.
+        """
         path = self.root / "releases" / f"{server_round}.bin"
-        return path.read_bytes() if path.exists() else None
+        if not path.exists():
+            return None
+        payload = _opened(path.read_bytes())
+        if payload is None:
+            raise Refused(Reason.client_error)
+        return payload
 
     def releases(self) -> Iterator[tuple[int, bytes]]:
-        """Round and bytes of every release so far, by round, each read when it is asked for."""
+        """Round and bytes of every undamaged release, by round, each read when it is asked for."""
         shelf = self.root / "releases"
         names = os.listdir(shelf) if shelf.is_dir() else []
         whole = (name.removesuffix(".bin") for name in names if name.endswith(".bin"))
         for server_round in sorted(int(stem) for stem in whole if stem.isdecimal()):
-            yield server_round, (shelf / f"{server_round}.bin").read_bytes()
+            payload = _opened((shelf / f"{server_round}.bin").read_bytes())
+            if payload is not None:
+                yield server_round, payload
 
     def keep_release(self, server_round: int, payload: bytes) -> None:
-        """Store a release, so that asking again gets the same bytes again.
+        """Store a release and its digest, so that asking again gets the same bytes again.
 
         Before the bytes leave the client, :meth:`release_paths` are to be on disk.
         """
         shelf = self.root / "releases"
         shelf.mkdir(mode=_FOLDER, exist_ok=True)
-        write_bytes(shelf / f"{server_round}.bin", payload, _PRIVATE, durable=False)
+        sealed = payload + hashlib.sha256(payload).digest()
+        write_bytes(shelf / f"{server_round}.bin", sealed, _PRIVATE, durable=False)
 
     def release_paths(self, server_round: int) -> tuple[Path, Path]:
         """The file of a release, and its folder."""
@@ -245,6 +257,12 @@ def _terms(path: Path, sha256: str) -> Terms:
 def _transfer(path: Path, sha256: str, agreed: str) -> TransferSet:
     del sha256
     return TransferSet.read(path, agreed)
+
+
+def _opened(sealed: bytes) -> bytes | None:
+    """What stands before a digest of it, or None where it does not fit."""
+    data, digest = sealed[:-_DIGEST_BYTES], sealed[-_DIGEST_BYTES:]
+    return data if hashlib.sha256(data).digest() == digest else None
 
 
 def _checked(data: bytes) -> dict[str, Any] | None:

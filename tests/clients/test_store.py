@@ -7,6 +7,7 @@ import pytest
 from clients.store import Store
 from common.failures import DataError
 from common.files import read_lines, write_lines
+from common.reasons import Reason, Refused
 
 TEXTS = ["a text", "", "two\nlines \u2028", "\ud800", "ä\x00"]
 
@@ -121,13 +122,25 @@ def test_releases_are_kept_by_round(store):
     assert list(store.releases()) == [(1, b"one"), (2, b"two")]
 
 
+def test_a_damaged_release_is_neither_sent_nor_made_anew(store):
+    """What was said may have arrived: other bytes in its place would be a second answer."""
+    store.keep_release(1, b"one")
+    store.keep_release(2, b"two")
+    path = store.root / "releases" / "1.bin"
+    path.write_bytes(b"ono" + path.read_bytes()[3:])
+    with pytest.raises(Refused) as refusal:
+        store.release(1)
+    assert refusal.value.reason is Reason.client_error
+    assert list(store.releases()) == [(2, b"two")]
+
+
 def test_releases_are_read_one_at_a_time(store):
     """A client that looks for the first good one does not read those of all rounds."""
     for server_round in (10, 9, 2):
         store.keep_release(server_round, b"%d" % server_round)
     found = store.releases()
     assert next(found) == (2, b"2")
-    (store.root / "releases" / "9.bin").write_bytes(b"changed since")
+    store.keep_release(9, b"changed since")
     assert list(found) == [(9, b"changed since"), (10, b"10")]
 
 
