@@ -143,7 +143,8 @@ def _paired(
             for measure, state, key in MEASURES:
                 ours = [good[arm.name][seed][state].get(key) for seed in seeds]
                 theirs = [good[reference][seed][state].get(key) for seed in seeds]
-                if arm.name != reference and seeds and None not in (*ours, *theirs):
+                told = seeds and not arm.human and None not in (*ours, *theirs)
+                if arm.name != reference and told:
                     wanted.append((arm.name, reference, measure, seeds))
                     gaps.append([a - b for a, b in zip(ours, theirs, strict=True)])
     made: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
@@ -167,7 +168,7 @@ def _gaps(
     arm: Arm, league: League, good: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> dict[str, float] | None:
     """Share of the way from the first reference to the second, by means over common seeds."""
-    if len(league.references) < 2 or arm.name in league.references:
+    if len(league.references) < 2 or arm.name in league.references or arm.human:
         return None
     start, end = (good.get(name, {}) for name in league.references[:2])
     seeds = [seed for seed in good[arm.name] if seed in start and seed in end]
