@@ -12,6 +12,7 @@ PACKAGES = ("common", "clients", "server", "simulations")
 WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow", "time.time_ns"}
 MAY_ASK = {
     "common/audit.py": "the time of an entry, which is never read again",
+    "common/encoders/_shelf.py": "which features were used last, by what the file system says",
     "simulations/runner.py": "when a run was begun",
     "simulations/__main__.py": "likewise, by hand",
     "simulations/resumption.py": "likewise, less the time in which nobody worked on it",
