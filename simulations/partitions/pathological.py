@@ -49,13 +49,21 @@ class Pathological(Partition):
     def _check_fits(self, num_rows: int, num_labels: int, num_clients: int) -> None:
         """Every label needs a shard, and every shard a row."""
         given = f"data.partition.labels_per_client = {self.labels_per_client}"
+        least, most = -(-num_labels // num_clients), num_rows // num_clients
+        if least > most:
+            fewer = range(num_clients - 1, 0, -1)  # one client alone can have everything
+            fits = next(n for n in fewer if -(-num_labels // n) <= num_rows // n)
+            raise ConfigError(
+                f"data.num_clients = {num_clients} cannot share {num_labels} labels in shards of "
+                f"one label when there are {num_rows} private rows; write {fits}"
+            )
         if self.labels_per_client * num_clients < num_labels:
             raise ConfigError(
                 f"{given} for {num_clients} clients leaves some of the {num_labels} labels to "
-                f"nobody; write at least {-(-num_labels // num_clients)}"
+                f"nobody; write at least {least}"
             )
         if self.labels_per_client * num_clients > num_rows:
             raise ConfigError(
                 f"{given} for {num_clients} clients makes more shards than the {num_rows} "
-                f"private rows; write at most {num_rows // num_clients}"
+                f"private rows; write at most {most}"
             )

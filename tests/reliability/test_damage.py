@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from clients.store import Store
 from common.files import read_lines
 from server.checkpoint import PARTS
 from tests.reliability.commands import INLINE, SMALL, fedknot, hashes_of, summary_of
@@ -44,10 +45,10 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_r5_a_damaged_reply_is_quarantined_when_it_is_sent_again(call, second_round, damage):
-    """The client has released, so it may not make a fresh one; the server's gate sees it."""
+    """The client took it for what it had said; the server's gate sees it."""
     act, reason = DAMAGES[damage]
-    path = second_round / "clients" / "1" / "releases" / "2.bin"
-    path.write_bytes(act(path.read_bytes()))
+    store = Store(second_round / "clients" / "1")
+    store.keep_release(2, act(store.release(2)))
     shutil.rmtree(second_round / "releases" / "2")
     done = call("run", "--resume", second_round, "--quiet")
     assert (done.code, done.err) == (0, "")
@@ -56,6 +57,18 @@ def test_r5_a_damaged_reply_is_quarantined_when_it_is_sent_again(call, second_ro
     assert not (second_round / "releases" / "2" / "1.bin").exists()
     log = read_lines(second_round / "audit" / "server.jsonl")
     assert [e["client"] for e in log if e["verdict"] == reason] == [1]
+
+
+def test_r5_a_release_that_is_damaged_on_disk_is_not_sent_again(call, second_round):
+    """The client has released, so it may not make a fresh one either: it is lost."""
+    path = second_round / "clients" / "1" / "releases" / "2.bin"
+    path.write_bytes(flipped(path.read_bytes(), 60))
+    shutil.rmtree(second_round / "releases" / "2")
+    done = call("run", "--resume", second_round, "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert tallies(second_round)[1] == ("lost", "client_error")
+    assert {tallies(second_round)[k] for k in (0, 2, 3)} == {("answered", "accepted")}
+    assert not (second_round / "releases" / "2" / "1.bin").exists()
 
 
 @pytest.mark.parametrize("place", range(0, 56, 11))

@@ -94,6 +94,13 @@ def test_more_clients_than_rows_or_none_is_one_line(kind, num_clients, member):
     assert "\n" not in str(caught.value)
 
 
+def test_labels_that_no_number_of_shards_can_deal_ask_for_fewer_clients():
+    """Three rows of three labels and two clients: four shards are too many, two too few."""
+    labels, groups = np.array([0, 1, 2]), np.zeros(3, dtype=int)
+    with pytest.raises(ConfigError, match=r"data\.num_clients = 2 cannot share 3 .* write 1"):
+        deal(find(Partition, "pathological")(), 2, labels, groups)
+
+
 @pytest.mark.parametrize("kind", DRAWN)
 @given(data=st.data())
 def test_any_rows_are_dealt_or_the_message_says_what_works(kind, data):
