@@ -35,7 +35,16 @@ def guarantee(folder: Path, experiment: Experiment) -> dict[str, Any]:
     taught = taught_by(folder, experiment)
     if mechanism.unit == "none":
         return _obfuscated(mechanism, experiment, Terms.read(folder / "terms.json"), taught)
-    return _of(mechanism, [spent(store) for store in taught])
+    return _of(mechanism, [_ledger(store) for store in taught])
+
+
+def _ledger(store: Store) -> list[Spending]:
+    """What a client spent; nothing where it cannot be read or misses one of its teachers."""
+    try:
+        entries = spent(store)
+    except (TypeError, ValueError):
+        return []
+    return entries if len(entries) == len(store.teacher_rounds()) else []
 
 
 def taught_by(folder: Path, experiment: Experiment) -> list[Store]:

@@ -68,6 +68,16 @@ def test_a_teacher_past_the_mechanism_ends_the_guarantee(tmp_path):
     assert guarantee(folder, experiment)["guarantee"] == "none"
 
 
+def test_one_of_several_teachers_past_the_mechanism_ends_the_guarantee(tmp_path):
+    """Positive controls: a second teacher without an entry, and a ledger nobody can read."""
+    folder, experiment = run(tmp_path / "run", DP)
+    store = Store(folder / "clients" / "2")
+    store.keep_teacher(store.teacher(), 2)
+    assert guarantee(folder, experiment)["guarantee"] == "none"
+    (store.root / "teacher-2.safetensors").write_bytes(b"\xff" * 40)
+    assert guarantee(folder, experiment)["guarantee"] == "none"
+
+
 def test_without_a_mechanism_there_is_none(tmp_path):
     folder, experiment = run(tmp_path / "run")
     assert guarantee(folder, experiment)["guarantee"] == "none"
