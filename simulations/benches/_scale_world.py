@@ -4,7 +4,7 @@ Texts are made up, their features are cheap; the shared texts, the server's stud
 client holds stay the same for every K.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 NAME: Final = "synthetic"
@@ -29,6 +29,18 @@ class _World:
     settings: tuple[str, ...]
 
 
+_REAL: Final = _World(
+    2000,
+    20,
+    (
+        "clients.teacher = { kind = 'frozen_mlp', min_steps = 200 }",
+        "clients.encoder = { kind = 'hashing', dimensions = 384 }",
+        "server.student = { kind = 'frozen_mlp' }",
+        "server.aggregator = { kind = 'mean' }",
+        "server.schedule = { steps = 60 }",
+    ),
+)
+
 _WORLDS: Final[dict[str, _World]] = {
     "trivial": _World(
         48,
@@ -41,17 +53,8 @@ _WORLDS: Final[dict[str, _World]] = {
             "server.schedule = { steps = 4 }",
         ),
     ),
-    "real": _World(
-        2000,
-        20,
-        (
-            "clients.teacher = { kind = 'frozen_mlp', min_steps = 200 }",
-            "clients.encoder = { kind = 'hashing', dimensions = 384 }",
-            "server.student = { kind = 'frozen_mlp' }",
-            "server.aggregator = { kind = 'mean' }",
-            "server.schedule = { steps = 60 }",
-        ),
-    ),
+    "real": _REAL,
+    "side_by_side": replace(_REAL, settings=(*_REAL.settings, "clients.vectorised = true")),
 }
 
 
@@ -59,7 +62,8 @@ def overrides(work: str, clients: int, rounds: int, seed: int = 7) -> str:
     """What ``--set`` is given, so that the shipped experiment becomes one of the worlds.
 
     Args:
-        work: "trivial" clients count labels, "real" ones train a network for 200 steps.
+        work: "trivial" clients count labels, "real" ones train a network for 200 steps, one after
+            the other, and those "side_by_side" the same network together.
         clients: K.
         rounds: how often the server asks.
         seed: of the experiment.

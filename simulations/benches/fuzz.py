@@ -7,6 +7,7 @@ from collections import Counter
 from random import Random
 from typing import Any, Final
 
+import numpy as np
 import psutil
 
 from common.failures import CheckFailed
@@ -16,66 +17,96 @@ from simulations.benches import envelopes
 from simulations.benches.canonical import HEADER
 from simulations.benches.fuzzer import Findings, Fuzzer
 from simulations.benches.mutations import CLIENTS, ROUND, worlds
+from simulations.benches.streams import Scene, Stream
 from simulations.benches.weakened import WEAKENED
+from simulations.benches.weakened_parts import KINDS, WEAK_PARTS, Scenes
 from simulations.events import Progress
 
 MOST_MB: Final = 50.0
 WITHIN: Final = 20_000  # messages in which every weakened decoder must be found
 _STEP: Final = 5_000
-_TO_ONE_REPLY: Final = 20  # messages to one whole reply of Flower's
+_TO_ONE_REPLY: Final = 20  # messages to one whole message of Flower's
+_TO_ONE_PART: Final = 20  # messages to one of each other kind
 _HUGE: Final = 32_000_000  # bytes
 
 
 def fuzz(inputs: int, seed: int, report: Progress) -> dict[str, Any]:
-    """Feed decoder, gate and wire; then show that the fuzzer would find what it should.
+    """Feed every strict reader; then show that the fuzzer would find what it should.
 
     Args:
-        inputs: messages in all.
+        inputs: messages in all: four in twenty are a consensus, a list, a key or masked words,
+            one is a whole message of Flower's, the others are answers.
         seed: the same seed, the same messages and verdicts.
         report: told (phase, done, total).
 
     Returns:
-        ``inputs``, ``seconds``, ``reasons``, ``broken`` (empty if all is well), ``examples``,
-        ``decisions`` (a hash of all verdicts), ``memory`` and ``controls``: of every weakened
-        decoder the number of messages after which it was found, None if it was not.
+        ``inputs``, ``seconds``, ``reasons``, ``replies``, ``parts`` (verdicts on answers, whole
+        messages, and of each other kind), ``broken`` (empty if all is well), ``examples``,
+        ``decisions`` (hashes of all verdicts), ``memory`` and ``controls``: of every weakened
+        reader the number of messages after which it was found, None if it was not.
     """
-    replies = inputs // _TO_ONE_REPLY
-    fuzzer, wire = Fuzzer(seed), Findings()
-    fuzzer.feed(min(_STEP, inputs - replies))  # tables, caches
+    replies, each = inputs // _TO_ONE_REPLY, inputs // _TO_ONE_PART
+    answers = inputs - replies - each * len(KINDS)
+    fuzzer, wire, parts = Fuzzer(seed), Findings(), {kind: Findings() for kind in KINDS}
+    streams = [Stream(seed, _scenes(KINDS[kind], seed), made) for kind, made in parts.items()]
+    fuzzer.feed(min(_STEP, answers))  # tables, caches
+    for stream in streams:
+        stream.feed(min(_STEP, each))
     envelopes.feed(Random(seed), min(1, replies), wire)
     resident, started = [_resident_mb()], time.monotonic()
-    for done in range(fuzzer.findings.inputs, inputs - replies, _STEP):
-        fuzzer.feed(min(_STEP, inputs - replies - done))
+    for done in range(fuzzer.findings.inputs, answers, _STEP):
+        fuzzer.feed(min(_STEP, answers - done))
         resident.append(_resident_mb())
         report("fuzz", done, inputs)
+    for stream, found in zip(streams, parts.values(), strict=True):
+        stream.feed(each - found.inputs)
+        resident.append(_resident_mb())
     envelopes.feed(Random(seed + 1), max(0, replies - 1), wire)
     resident.append(_resident_mb())
     report("fuzz", inputs, inputs)
-    seconds, rise = time.monotonic() - started, max(resident) - resident[0]
-    broken = fuzzer.findings.broken + wire.broken
-    huge = _huge_mb()
-    broken["memory"] += max(rise, huge) > MOST_MB
+    seconds, rise, huge = time.monotonic() - started, max(resident) - resident[0], _huge_mb()
+    made = _told(seed, {"answers": fuzzer.findings, "replies": wire, **parts})
+    made["broken"] |= {"memory": 1} if max(rise, huge) > MOST_MB else {}
+    memory = {"rise_mb": round(rise, 1), "huge_mb": round(huge, 2)}
+    controls = {name: found_after(name, seed) for name in (*WEAKENED, *WEAK_PARTS)}
+    return made | {"seconds": round(seconds, 1), "memory": memory, "controls": controls}
+
+
+def _told(seed: int, found: dict[str, Findings]) -> dict[str, Any]:
+    """What was found of every kind, as a table."""
+    verdicts = {kind: dict(made.reasons.most_common()) for kind, made in found.items()}
     return {
-        "inputs": fuzzer.findings.inputs + wire.inputs,
+        "inputs": sum(made.inputs for made in found.values()),
         "seed": seed,
-        "seconds": round(seconds, 1),
-        "reasons": dict(fuzzer.findings.reasons.most_common()),
-        "replies": dict(wire.reasons.most_common()),
-        "broken": dict(+broken),
-        "examples": fuzzer.findings.examples + wire.examples,
-        "decisions": [fuzzer.findings.decisions, wire.decisions],
-        "memory": {"rise_mb": round(rise, 1), "huge_mb": round(huge, 2)},
-        "controls": {name: found_after(name, seed) for name in WEAKENED},
+        "reasons": verdicts.pop("answers"),
+        "replies": verdicts.pop("replies"),
+        "parts": verdicts,
+        "broken": dict(sum((made.broken for made in found.values()), Counter[str]())),
+        "examples": [example for made in found.values() for example in made.examples],
+        "decisions": [made.decisions for made in found.values()],
     }
 
 
+def _scenes(kind: Scenes, seed: int) -> list[Scene]:
+    return kind(np.random.default_rng(seed))
+
+
 def found_after(name: str, seed: int) -> int | None:
-    """After how many messages a weakened decoder or gate is found, by the right rule."""
+    """After how many messages a weakened reader is found, by the right rule; None if never."""
+    fed, findings, rule = _weak(name, seed)
+    while rule not in findings.broken and findings.inputs < WITHIN:
+        fed.feed(10)
+    return findings.inputs if rule in findings.broken else None
+
+
+def _weak(name: str, seed: int) -> tuple[Fuzzer | Stream, Findings, str]:
+    if name in WEAK_PARTS:
+        scenes, rule = WEAK_PARTS[name]
+        findings = Findings()
+        return Stream(seed, _scenes(scenes, seed), findings), findings, rule
     part, rule = WEAKENED[name]
     fuzzer = Fuzzer(seed, gate=part) if isinstance(part, type) else Fuzzer(seed, part)
-    while rule not in fuzzer.findings.broken and fuzzer.findings.inputs < WITHIN:
-        fuzzer.feed(10)
-    return fuzzer.findings.inputs if rule in fuzzer.findings.broken else None
+    return fuzzer, fuzzer.findings, rule
 
 
 def check(made: dict[str, Any]) -> None:
@@ -87,7 +118,7 @@ def check(made: dict[str, Any]) -> None:
     if made["broken"]:
         raise CheckFailed(f"the gate broke {len(made['broken'])} rule(s); see what is printed")
     if missed := [name for name, after in made["controls"].items() if after is None]:
-        raise CheckFailed(f"the fuzzer misses a decoder that {missed[0]}")
+        raise CheckFailed(f"the fuzzer misses a reader that {missed[0]}")
 
 
 def lines(made: dict[str, Any]) -> list[str]:
@@ -96,12 +127,13 @@ def lines(made: dict[str, Any]) -> list[str]:
     shown = [f"{made['inputs']:,} messages in {made['seconds']} s, seed {made['seed']}: {verdict}"]
     memory = made["memory"]
     shown.append(f"memory: {memory['rise_mb']} MB more, {memory['huge_mb']} MB for huge messages")
-    for title, key in (("verdicts", "reasons"), ("whole replies", "replies")):
+    titled = {"answers": made["reasons"], **made["parts"], "whole messages": made["replies"]}
+    for title, verdicts in titled.items():
         shown += ["", f"{title}:"]
-        shown += [f"  {name:16}{count:>10,}" for name, count in made[key].items()]
-    shown += ["", "the fuzzer finds a decoder that ..., after so many messages:"]
+        shown += [f"  {name:16}{count:>10,}" for name, count in verdicts.items()]
+    shown += ["", "the fuzzer finds a reader that ..., after so many messages:"]
     for name, after in made["controls"].items():
-        shown.append(f"  {name:34}{'NOT FOUND' if after is None else f'{after:>9,}'}")
+        shown.append(f"  {name:38}{'NOT FOUND' if after is None else f'{after:>9,}'}")
     return shown + [f"{rule} by {mutation}: {data}" for rule, mutation, data in made["examples"]]
 
 

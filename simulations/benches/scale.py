@@ -165,6 +165,10 @@ _LIMITS: Final[dict[str, dict[str, tuple[str, float]]]] = {
         "total_seconds": ("the whole run of 1,000 real clients [s]", 600.0),
         "driver_kb_per_client": _MEMORY,
     },
+    "side_by_side": {
+        "total_seconds": ("the whole run of 1,000 real clients, side by side [s]", 90.0),
+        "driver_kb_per_client": _MEMORY,
+    },
 }
 
 

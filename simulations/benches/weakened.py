@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from common.arrays import Ints
 from common.reasons import Reason, Refused
-from common.records import Flags, Layout, Record, decode
+from common.records import SUBCLASSES, Flags, Layout, Record, decode
 from server.admission import Admission
 from simulations.benches.canonical import HEADER, blocks, codes, header
 
@@ -56,6 +56,25 @@ def _client(data: bytes, layout: Layout, server_round: int, client: int) -> Reco
 
 def _spare(data: bytes, layout: Layout, server_round: int, client: int) -> Record:
     return decode(_under(data, bytes(2), 22), layout, server_round, client)
+
+
+def _schema(data: bytes, layout: Layout, server_round: int, client: int) -> Record:
+    said = struct.pack("<H", layout.schema) if layout.schema == SUBCLASSES else b""
+    return decode(_under(data, said, 4), layout, server_round, client)
+
+
+def _labels(data: bytes, layout: Layout, server_round: int, client: int) -> Record:
+    """Sums what stands for a label, and takes any share of a label that it finds."""
+    try:
+        return decode(data, layout, server_round, client)
+    except Refused as refusal:
+        if refusal.reason is not Reason.wrong_sum or layout.schema != SUBCLASSES:
+            raise
+    record, top = _read(data, layout, server_round, client), 2**layout.bits - 1
+    rows = record.codes if record.bias is None else np.vstack([record.codes, record.bias])
+    if np.any(rows[:, :: layout.subclasses].sum(axis=1, dtype=np.int64) > top):
+        raise Refused(Reason.wrong_sum)
+    return record
 
 
 def _header(data: bytes, layout: Layout, server_round: int, client: int) -> Record:
@@ -115,6 +134,8 @@ WEAKENED: Final[dict[str, tuple[Decoder | type[Admission], str]]] = {
     "skips the round": (_round, "accepted: header"),
     "skips the client": (_client, "accepted: header"),
     "ignores the spare bytes": (_spare, "accepted: header"),
+    "takes labels for subclasses": (_schema, "accepted: header"),
+    "sums some subclasses only": (_labels, "accepted: sum"),
     "trusts any header": (_header, "accepted: header"),
     "parses before it measures": (_short, "raised: error"),
     "refuses certain teachers": (_strict, "refused: good"),

@@ -115,8 +115,9 @@ def scale_(
     work: Annotated[
         str,
         typer.Option(
-            click_type=click.Choice(["trivial", "real"]),
-            help="what a client does: count labels, or train a network for 200 steps",
+            click_type=click.Choice(["trivial", "real", "side_by_side"]),
+            help="what a client does: count labels, or train a network for 200 steps, alone or "
+            "with others",
         ),
     ] = "trivial",
     rounds: Annotated[int, typer.Option(help="of every run", min=2)] = 10,

@@ -1,19 +1,21 @@
 """``fedknot compare``."""
 
-from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-import click
 import typer
 
 from common.files import read_json
-from simulations.commands.options import AsJson, Experiment, Overrides, Quiet
+from simulations.commands.options import (
+    AsJson,
+    Backend,
+    Begun,
+    Experiment,
+    Kinds,
+    Overrides,
+    Quiet,
+    Seeds,
+)
 from simulations.commands.printing import show
-
-Kinds = Annotated[
-    str | None,
-    typer.Option(help="kinds or inline tables with a comma between them; all for every kind"),
-]
 
 
 def compare(  # noqa: PLR0913 - one parameter per option of the command
@@ -22,15 +24,10 @@ def compare(  # noqa: PLR0913 - one parameter per option of the command
     weightings: Kinds = None,
     aggregators: Kinds = None,
     geometries: Kinds = None,
-    seeds: Annotated[str, typer.Option(help="one base run each")] = "0,1,2,3,4",
+    seeds: Seeds = "0,1,2,3,4",
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="folder, new or begun before")] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            click_type=click.Choice(["ray", "inline", "auto"]), help="of the base runs; same bits"
-        ),
-    ] = "inline",
+    out: Begun = None,
+    backend: Backend = "inline",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from common.failures import ConfigError
 from common.files import read_json
-from simulations.commands.options import AsJson, Overrides, Quiet
+from simulations.commands.options import AsJson, Backend, Begun, Overrides, Quiet
 from simulations.commands.printing import show
 
 if TYPE_CHECKING:
@@ -31,16 +31,11 @@ def sweep(  # noqa: PLR0913 - one parameter per option of the command
         str | None, typer.Option(help="one run each per setting", show_default="0,1,2")
     ] = None,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="folder, new or begun before")] = None,
+    out: Begun = None,
     resume: Annotated[
         Path | None, typer.Option(help="go on with the sweep in this folder; it says which it is")
     ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            click_type=click.Choice(["ray", "inline", "auto"]), help="of the runs; same bits"
-        ),
-    ] = "inline",
+    backend: Backend = "inline",
     jobs: Annotated[int, typer.Option(help="runs at a time", min=1)] = 1,
     keep: Annotated[
         str,
@@ -144,6 +139,6 @@ def _league(
     with bars(quiet or as_json) as progress:
         folder = run_league(call, out, progress)
     if quiet:
-        typer.echo(folder / "results.md")
+        typer.echo(folder / "report.html")
     else:
         show(read_json(folder / "league.json"), lambda made: lines(made, folder), as_json)

@@ -1,13 +1,11 @@
 """``fedknot yardsticks``."""
 
-from pathlib import Path
 from typing import Annotated, Any, cast
 
-import click
 import typer
 
 from common.files import read_json
-from simulations.commands.options import AsJson, Experiment, Overrides
+from simulations.commands.options import AsJson, Backend, Begun, Experiment, Overrides, Seeds
 from simulations.commands.printing import show
 
 
@@ -19,15 +17,10 @@ def yardsticks(
             help="kinds or inline tables with a comma between them", show_default="every kind"
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="one run each")] = "0,1,2",
+    seeds: Seeds = "0,1,2",
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="folder, new or begun before")] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            click_type=click.Choice(["ray", "inline", "auto"]), help="of the runs; same bits"
-        ),
-    ] = "inline",
+    out: Begun = None,
+    backend: Backend = "inline",
     as_json: AsJson = False,
 ) -> None:
     """What others reach on the same data and split: FedAvg, FedProx, alone, together, pooled."""

@@ -114,6 +114,10 @@ def base_of(experiment: Experiment, choices: Choices) -> tuple[Experiment, list[
     if experiment.num_rounds > 1:
         table["num_rounds"] = 1
         notes.append(f"one round instead of {experiment.num_rounds}: arms differ in one thing only")
+    if table["server"].pop("cache", None) is not None:
+        notes.append("no server.cache: in one round all texts are asked about")
+    if table["server"].pop("hiding", None) is not None:
+        notes.append("no server.hiding: arms learn from what clients say, without noise")
     wanting = [w for w in choices.weightings if "bias" in w.needs]
     if wanting and "bias" not in experiment.server.weighting.needs:
         table["server"]["weighting"] = {"kind": kind_of(wanting[0])} | dump(wanting[0])

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from common.configure import kinds, load
+from common.configure import find, kinds, load
 from common.failures import ConfigError
+from server.aggregators import Aggregator
 from simulations.comparing.arms import Arm
 from simulations.comparing.choices import Asked as Lists
 from simulations.comparing.choices import choose, read_item, split_list
@@ -14,8 +15,6 @@ from simulations.experiment import Experiment
 from simulations.poisons import Poison
 from simulations.runner import Backend
 
-_ROBUST = ("mean", "median", "trimmed_mean", "geometric_median")
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -23,7 +22,7 @@ class Asked:
 
     Attributes:
         poisons: default: every kind.
-        aggregators: default: the experiment's own, ``mean`` and three robust ones.
+        aggregators: default: the experiment's own, ``mean`` and every robust one.
         weightings: default: the experiment's own and ``uniform``.
         losses: default: the experiment's own.
         shares: of the clients, that lie.
@@ -102,7 +101,7 @@ def plan(call: Call) -> Plan:
     """
     _check(call.experiment)
     asked, server = call.asked, call.experiment.server
-    lists = Lists(asked.losses, asked.weightings, asked.aggregators or ",".join(_ROBUST))
+    lists = Lists(asked.losses, asked.weightings, asked.aggregators or ",".join(usual()))
     choices = choose(lists, call.experiment)
     base, notes = base_of(call.experiment, choices)
     losses = choices.losses if asked.losses else (server.loss,)
@@ -112,6 +111,12 @@ def plan(call: Call) -> Plan:
     counts = read_shares(asked.shares, base.data.num_clients)
     told = (*choices.notes, *notes)
     return Plan(base, tuple(arms), read_poisons(asked.poisons), counts, told)
+
+
+def usual() -> tuple[str, ...]:
+    """The kinds of aggregators that are tried if nobody asks for others: the robust beside mean."""
+    every = kinds(Aggregator)
+    return ("mean", *(kind for kind in every if find(Aggregator, kind).robust))  # type: ignore[type-abstract]
 
 
 def read_poisons(text: str | None) -> tuple[Poison, ...]:

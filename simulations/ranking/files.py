@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,9 @@ def results_md(made: Mapping[str, Any]) -> str:
         if not setting["arms"]:
             blocks.append("Not run.")
             continue
-        blocks.append("\n".join(_figures(setting)))
-        if any(arm["differences"] for arm in setting["arms"]):
-            blocks.append("\n".join(_differences(made, setting)))
+        blocks.append(_table([FIGURES, *map(figures, setting["arms"])]))
+        if len(held := held_against(made, setting)) > 1:
+            blocks.append(_table(held))
         blocks += [f"Refused, {name}: {why}" for name, why in setting["refused"].items()]
     return "\n\n".join(blocks) + "\n"
 
@@ -72,34 +72,45 @@ def lines(made: Mapping[str, Any], folder: Path) -> list[str]:
         for arm in setting["arms"]:
             cells = "".join(f"{_cell(arm, *column[1:]):>22}" for column in COLUMNS)
             printed.append(f"{arm['title'][:39]:40}{cells}")
-    return [*printed, "", f"tables: {folder / 'results.md'}"]
+    return [*printed, "", f"report: {folder / 'report.html'}"]
 
 
-def _figures(setting: Mapping[str, Any]) -> Iterator[str]:
-    titles = ["arm", "seeds", *(title for title, _, _ in COLUMNS), "kB per client", "seconds"]
-    yield "| " + " | ".join(titles) + " |"
-    yield "|---|" + "---:|" * (len(titles) - 1)
-    for arm in setting["arms"]:
-        cells = [_cell(arm, state, key) for _, state, key in COLUMNS]
-        size = arm["cost"].get("bytes", {}).get("mean")
-        took = arm["cost"].get("seconds", {}).get("mean")
-        cells.append("–" if size is None else f"{size / _KILO:.1f}")  # noqa: RUF001
-        cells.append("–" if took is None else f"{took:.1f}")  # noqa: RUF001
-        yield f"| {arm['title']} | {len(arm['seeds'])} | " + " | ".join(cells) + " |"
+FIGURES = ("arm", "seeds", *(title for title, _, _ in COLUMNS), "kB per client", "seconds")
+"""Titles of :func:`figures`."""
 
 
-def _differences(made: Mapping[str, Any], setting: Mapping[str, Any]) -> Iterator[str]:
+def figures(arm: Mapping[str, Any]) -> list[str]:
+    """What one arm reached and took, beneath the titles :data:`FIGURES`."""
+    size = arm["cost"].get("bytes", {}).get("mean")
+    took = arm["cost"].get("seconds", {}).get("mean")
+    return [
+        arm["title"],
+        str(len(arm["seeds"])),
+        *(_cell(arm, state, key) for _, state, key in COLUMNS),
+        "–" if size is None else f"{size / _KILO:.1f}",  # noqa: RUF001
+        "–" if took is None else f"{took:.1f}",  # noqa: RUF001
+    ]
+
+
+def held_against(made: Mapping[str, Any], setting: Mapping[str, Any]) -> list[list[str]]:
+    """Differences to the references within a seed: a row of titles, then one for each arm."""
     titles = {arm["name"]: arm["title"] for arm in setting["arms"]}
     there = [name for name in made["references"] if name in titles]
     measures = (("accuracy", "accuracy"), ("distance", "SD"), ("distance_fitted", "SD at T"))
     heads = [f"{told} − {titles[name]}" for name in there for _, told in measures]  # noqa: RUF001
-    yield "| arm | " + " | ".join([*heads, "gap closed: accuracy, SD"]) + " |"
-    yield "|---|" + "---:|" * (len(heads) + 1)
+    rows = [["arm", *heads, "gap closed: accuracy, SD"]]
     for arm in setting["arms"]:
         found = {(d["reference"], d["measure"]): d for d in arm["differences"]}
         if found:
             cells = [_change(found.get((n, m))) for n in there for m, _ in measures]
-            yield f"| {arm['title']} | " + " | ".join([*cells, _closed(arm["gap_closed"])]) + " |"
+            rows.append([arm["title"], *cells, _closed(arm["gap_closed"])])
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """The first row are titles."""
+    titles, *rest = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([titles, "|---|" + "---:|" * (len(rows[0]) - 1), *rest])
 
 
 def _cell(arm: Mapping[str, Any], state: str, key: str) -> str:

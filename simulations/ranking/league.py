@@ -18,6 +18,7 @@ from simulations.ranking.definition import League, Setting, Stage, read_league
 from simulations.ranking.files import results_csv, results_md
 from simulations.ranking.groups import Group, grouped
 from simulations.ranking.notebook import SHELF, Notebook, key_of
+from simulations.ranking.report import build_league_report
 from simulations.ranking.scene import staged
 from simulations.ranking.table import tabulate
 
@@ -52,7 +53,7 @@ class _Task:
 
 
 def run_league(call: Call, out: Path | None, progress: Progress) -> Path:
-    """Measure what is missing; write ``league.json``, ``results.csv`` and ``results.md``.
+    """Measure what is missing; write ``league.json``, its tables and ``report.html``.
 
     Args:
         call: what is asked for.
@@ -168,6 +169,7 @@ def _found(
 def _write(folder: Path, made: dict[str, Any]) -> None:
     write_text(folder / "results.csv", results_csv(made))
     write_text(folder / "results.md", results_md(made))
+    write_text(folder / "report.html", build_league_report(made))
     write_json(folder / "league.json", made)
 
 

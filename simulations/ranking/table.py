@@ -65,6 +65,9 @@ def _setting(league: League, setting: Setting, stage: Stage, rows: Rows) -> dict
     good = {arm.name: _good(arm, league, stage, rows) for arm in arms}
     shown = [arm for arm in arms if good[arm.name]]
     paired = _paired(shown, league.references, good)
+    refused = {
+        arm.name: why for arm in arms if (why := _refusal(arm, league, stage, rows)) is not None
+    }
     return {
         "name": setting.name,
         "title": setting.title,
@@ -74,10 +77,13 @@ def _setting(league: League, setting: Setting, stage: Stage, rows: Rows) -> dict
             | {"differences": paired[arm.name], "gap_closed": _gaps(arm, league, good)}
             for arm in shown
         ],
-        "refused": {
-            arm.name: why for arm in arms if (why := _refusal(arm, league, stage, rows)) is not None
-        },
+        "refused": refused,
         "missing": [arm.name for arm in arms if not good[arm.name]],
+        "unmeasured": [
+            {"arm": arm.name, "title": arm.title, "seeds": seeds, "why": refused.get(arm.name)}
+            for arm in arms
+            if (seeds := [s for s in league.seeds_of(arm, stage) if s not in good[arm.name]])
+        ],
     }
 
 
@@ -98,6 +104,7 @@ def _arm(arm: Arm, rows: Mapping[int, Mapping[str, Any]], compared: int) -> dict
     return {
         "name": arm.name,
         "title": arm.title,
+        "role": "human" if arm.human else "own" if arm.yardstick is None else "yardstick",
         "seeds": list(rows),
         "per_seed": {str(seed): dict(row) for seed, row in rows.items()},
         **{state: summarised(found, compared) for state, found in tables.items()},

@@ -1,4 +1,4 @@
-"""What all pages have in common: the template language's settings, and one style sheet."""
+"""What all pages have in common: the template language's settings, one frame, one style sheet."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +15,9 @@ def template(
     name: str = "report.html",
     filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
 ) -> Template:
-    """A page's template; it may include ``style.html``, which stands beside this file.
+    """A page's template; it extends ``base.html``, which stands beside this file.
+
+    The frame's blocks are ``title``, ``style`` (rules of this page alone) and ``main``.
 
     Args:
         home: the folder that is searched first.

@@ -6,7 +6,8 @@ from typing import Any
 
 from common.failures import FolderError
 from common.files import read_json
-from simulations.privacy_report import measured
+from simulations import privacy_report
+from simulations.reporting import measured
 
 Report = Mapping[str, Any]
 
@@ -24,7 +25,16 @@ def section(folder: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = read_json(path)
     except ValueError as damage:
         raise FolderError(f"{path} is damaged; run the experiment again") from damage
-    return found | {"measured": measured(folder)}
+    told = privacy_report.measured(folder)
+    if told["attacked"]:
+        told |= {
+            "headline": measured.headline(told),
+            "head": measured.HEAD,
+            "rows": measured.ranking(told),
+            "remarks": measured.remarks(told),
+        }
+    spent = found["cost"] | privacy_report.without_protection(told)
+    return found | {"measured": told, "cost": spent, "cost_told": cost(spent)}
 
 
 def lines(report: Report) -> list[str]:
@@ -47,11 +57,12 @@ def promised(told: Report) -> list[str]:
     if told["epsilon"] is None:
         return [f"2 GUARANTEE     {told['guarantee']}"]
     mu = "" if told["mu"] is None else f" (mu-GDP {told['mu']:.3g})"
+    counted = told.get("counted", "training")
     epsilon = f"epsilon {told['epsilon']:.4g} at delta {told['delta']:g}{mu}"
     return [
         f"2 GUARANTEE     {told['guarantee']}: {epsilon}",
         f"                unit: {told['unit']}",
-        f"                {told['trainings']} training(s): {'; '.join(told['spent'])}",
+        f"                {told['trainings']} {counted}(s): {'; '.join(told['spent'])}",
         f"                accountant: {told['accountant']}; noise: {told['noise']}",
         "                NOT covered: " + "; ".join(told["not_covered"]),
     ]
@@ -61,20 +72,16 @@ def found(told: Report) -> list[str]:
     """What attacks found, or that nobody tried."""
     if not told["attacked"]:
         return [f"3 MEASURED      {told['say']}"]
-    head = f"attack.json, battery {told['battery']}, {told['decisions']} decisions"
-    rows = [f"{head}; the strongest attack on membership of each kind of release:"]
-    for name, best in told["strongest"].items():
-        figures = (f"{key} {one['value']:.3f} ({one['attack']})" for key, one in best.items())
-        rows.append(f"{name}: " + ", ".join(figures))
-    rows += [f"BROKEN PROMISE: {fault}" for fault in told["broken_promises"]]
-    return _indented("3 MEASURED", rows)
+    return _indented("3 MEASURED", measured.lines(told))
 
 
 def cost(told: Report) -> str:
     """The student's accuracy beside what it could have been."""
-    names = ("student", "mean_teacher", "ensemble", "centralised")
-    known = [f"{n.replace('_', ' ')} {told[n]:.3f}" for n in names if told[n] is not None]
-    beside = "" if len(known) > 1 else "; its bounds were not measured: set bounds = true"
+    names = ("student", "without_protection", "mean_teacher", "ensemble", "centralised")
+    there = [(name, told.get(name)) for name in names]
+    known = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in there if value is not None]
+    bounded = any(value is not None for _, value in there[2:])
+    beside = "" if bounded else "; its bounds were not measured: set bounds = true"
     return "accuracy: " + ", ".join(known) + beside
 
 

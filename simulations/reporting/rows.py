@@ -48,9 +48,10 @@ _SECTIONS = (
         ),
     ),
 )
-_NAMES = ("student", "ensemble", "centralised", "best teacher", "mean teacher")
+_BOUNDS = ("ensemble", "centralised", "bayes")
+_NAMES = ("student", *_BOUNDS, "best teacher", "mean teacher")
 _EXTRAS = {
-    "bias": "the mean prediction over the fixed list of content-free texts",
+    "bias": "what the teacher says of the fixed list of content-free texts, in one row",
     "familiarity": "how far each transfer text is from the client's own texts",
     "num_examples": "the number of private samples",
 }
@@ -139,7 +140,7 @@ def drawn_arms(summary: Table, pictures: Table) -> tuple[list[Arm], list[Arm], A
     measured = (summary.get("bounds") or {}).get("teachers") or []
     named = [{"name": f"client {k}", **row} for k, row in enumerate(measured) if row]
     teachers = _points(pictures.get("teachers") or named)
-    bounds = [{"name": name, **_arm(summary, name)} for name in ("ensemble", "centralised")]
+    bounds = [{"name": name, **_arm(summary, name)} for name in _BOUNDS]
     others = _points([*bounds, {"name": "one human rater", **(pictures.get("human") or {})}])
     drawn = {"name": "student", **_arm(summary, "student")}
     return teachers, others, next(iter(_points([drawn])), None)

@@ -1,10 +1,11 @@
-"""Teachers that several cells have in common are trained once and lent, client by client.
+"""What clients of several cells have in common is worked out once and lent, client by client.
 
 A teacher depends on its client's texts, seed and recipe, on the encoder and on the labels, and
 on nothing else; what the server does with its predictions is not among them. So cells that
-differ in the server's settings only have the same teachers, bit for bit. Nothing is lent
-between clients. On the inline back end only, where all parties are one process anyway: on Ray
-the server's process is walled off from stores where they usually lie, not from a shelf.
+differ in the server's settings only have the same teachers, bit for bit, and those say the same of
+the same texts. Nothing is lent between clients. On the inline back end only, where all parties are
+one process anyway: on Ray the server's process is walled off from stores where they usually lie,
+not from a shelf.
 """
 
 import contextlib
@@ -16,29 +17,33 @@ from pathlib import Path
 
 from clients.store import Store
 from common.terms import Terms
+from simulations.sweeping._lent_answers import keep_answers, lend_answers
 from simulations.sweeping.grading import program
 
 _FILES = ("features.npy", "teacher.safetensors")
 
 
 def lend(folder: Path, shelf: Path) -> None:
-    """Give every client of a provisioned run folder the teacher it would train, if it is there."""
-    for store, key in _keys(folder):
+    """Give every client of a provisioned run folder its teacher and answers, if they are there."""
+    terms = Terms.read(folder / "terms.json")
+    for store, key in _keys(folder, terms):
         for name in _FILES:
             _copy(shelf / key / name, store.root / name)
+        lend_answers(store, terms, shelf / key)
 
 
 def keep(folder: Path, shelf: Path) -> None:
-    """Put the teachers of a finished run folder on the shelf."""
+    """Put the teachers of a finished run folder, and what they said, on the shelf."""
+    terms = Terms.read(folder / "terms.json")
     shelf.mkdir(mode=0o700, exist_ok=True)
-    for store, key in _keys(folder):
+    for store, key in _keys(folder, terms):
         (shelf / key).mkdir(mode=0o700, exist_ok=True)
         for name in _FILES:
             _copy(store.root / name, shelf / key / name)
+        keep_answers(store, terms, shelf / key)
 
 
-def _keys(folder: Path) -> list[tuple[Store, str]]:
-    terms = Terms.read(folder / "terms.json")
+def _keys(folder: Path, terms: Terms) -> list[tuple[Store, str]]:
     common: list[object] = [program(folder), list(terms.labels), terms.points, terms.cost]
     paths = sorted(path for path in (folder / "clients").iterdir() if path.name.isdecimal())
     return [(Store(path), _key(Store(path), common)) for path in paths]

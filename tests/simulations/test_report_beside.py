@@ -99,9 +99,9 @@ def test_the_command_writes_one_page(fedknot, runs, tmp_path, monkeypatch):
     assert fedknot("report")[0] == 2
 
 
-def test_every_page_has_the_one_style():
+def test_every_page_has_the_one_frame():
     home = Path(template.__code__.co_filename).parents[1]
-    pages = [p for p in home.rglob("*.html") if "<html" in p.read_text()]
-    assert len(pages) >= 4
-    for page in pages:
-        assert '{% include "style.html" %}' in page.read_text(), page
+    texts = {path: path.read_text() for path in home.rglob("*.html")}
+    (base,) = (text for text in texts.values() if "<html" in text)
+    assert '{% include "style.html" %}' in base
+    assert sum(text.startswith('{% extends "base.html" %}') for text in texts.values()) >= 7
