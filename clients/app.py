@@ -4,6 +4,7 @@ import contextlib
 import os
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 # A privacy tool must not phone home; flwr reads this when it is imported.
@@ -12,17 +13,20 @@ os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 import torch
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import ClientAppCallable
 
 from clients import faults
-from clients.client import Client
+from clients.apart import runner
 from clients.flushing import settled
 from clients.side_by_side import SideBySide
 from clients.store import Store
+from clients.tasks import Argument, Said, guarded, here
 from common.failures import FolderError
-from common.messages import Answer, Question
-from common.reasons import Reason, Refused
+from common.messages import Answer
+from common.reasons import Reason
 from common.sites import find
 from common.wire import (
+    HELLO,
     pack_answers,
     pack_hello,
     pack_keys,
@@ -43,7 +47,41 @@ def _stores(context: Context, site: str) -> Path | None:
         return None
 
 
-app = ClientApp(mods=faults.mods(_stores))
+def _silent(message: Message, context: Context, act: ClientAppCallable) -> Message:
+    """Have what fails outside any client's own guard leave as codes, too, and never as a text.
+
+    Only ``hello`` goes without, which opens no store. Nobody is named where the message is none.
+    """
+    if message.metadata.message_type == HELLO:
+        return act(message, context)
+    try:
+        return act(message, context)
+    except Exception as error:
+        asked: list[int] = []
+        # Whatever is broken here, too, must not let out what the other error holds back.
+        with contextlib.suppress(Exception):
+            _, site, asked = unpack_asked(message.content)
+            _note(context, site, asked, error)
+        codes = dict.fromkeys(asked, Reason.client_error)
+        return Message(pack_status(codes), reply_to=message)
+
+
+def _note(context: Context, site: str, clients: list[int], error: Exception) -> None:
+    """Write into the logs of this node's clients where it failed, and nobody's text."""
+    where = "".join([*traceback.format_tb(error.__traceback__), type(error).__name__, "\n"])
+    if (stores := _stores(context, site)) is not None:
+        for client in filter(partial(_owns, context), clients):
+            with contextlib.suppress(OSError):  # as in clients.tasks.guarded
+                Store(stores / str(client)).note(where)
+
+
+def _owns(context: Context, client: int) -> bool:
+    """Client k lives on the node of partition k mod n."""
+    nodes, node = context.node_config["num-partitions"], context.node_config["partition-id"]
+    return client % int(nodes) == int(node)
+
+
+app = ClientApp(mods=[*faults.outer_mods(), _silent, *faults.mods(_stores)])
 
 
 @app.query("hello")
@@ -55,15 +93,18 @@ def hello(message: Message, context: Context) -> Message:
 @app.train("encode")
 def encode(message: Message, context: Context) -> Message:
     """Have every logical client compute the features of its private texts."""
-    _, done = _each(message, context, lambda client, _: client.encode())
-    return Message(pack_status(done), reply_to=message)
+    tasks = _Tasks(message, context)
+    return Message(pack_status(tasks.run("encode")), reply_to=message)
 
 
 @app.train("teacher")
 def teacher(message: Message, context: Context) -> Message:
-    """Have every logical client train its teacher."""
+    """Have every logical client train its teacher, alone or side by side with others."""
+    tasks = _Tasks(message, context)
+    if tasks.isolated:
+        return Message(pack_status(tasks.run("train")), reply_to=message)
     room = SideBySide(guarded)
-    _, done = _each(message, context, lambda client, _: room.train(client))
+    done = tasks.each(lambda folder, _: guarded(folder, room.train))
     return Message(pack_status(done | room.finished()), reply_to=message)
 
 
@@ -71,7 +112,7 @@ def teacher(message: Message, context: Context) -> Message:
 def refine(message: Message, context: Context) -> Message:
     """Have every logical client go on from its teacher with what the server says back."""
     consensus, _, _ = unpack_consensus(message.content)
-    _, done = _each(message, context, lambda client, _: client.refine(consensus))
+    done = _Tasks(message, context).run("refine", consensus)
     return Message(pack_status(done), reply_to=message)
 
 
@@ -81,33 +122,20 @@ def predict(message: Message, context: Context) -> Message:
 
     Where nobody answers, the reply is a status: one reason code for each.
     """
-    answers: list[Answer] = []
-    written: list[Path] = []
-
-    def ask(client: Client, question: Question) -> None:
-        answer, files = client.draft(question)
-        answers.append(answer)
-        written.extend(files)
-
-    question, done = _each(message, context, ask)
-    settled(written)  # before anything leaves
-    if done and not answers:
-        return Message(pack_status(done), reply_to=message)
-    return Message(pack_answers(answers, question.round, question.schema), reply_to=message)
+    tasks = _Tasks(message, context)
+    done = tasks.run("predict", tasks.question)
+    return _answering(message, tasks, done)
 
 
 @app.query("key")
 def key(message: Message, context: Context) -> Message:
     """Bring the public keys of the logical clients for one attempt at a secure sum."""
     invitation, _, _ = unpack_roster(message.content)
-    keys: dict[int, bytes] = {}
-
-    def ask(client: Client, _: Question) -> None:
-        keys[client.id] = client.name_key(invitation)
-
-    _, done = _each(message, context, ask)
-    if done and not keys:
+    tasks = _Tasks(message, context)
+    done = tasks.run("key", invitation)
+    if done and not tasks.said:
         return Message(pack_status(done), reply_to=message)
+    keys = {client: said.payload for client, said in tasks.said.items()}
     return Message(pack_keys(keys, invitation.round, invitation.attempt), reply_to=message)
 
 
@@ -115,44 +143,55 @@ def key(message: Message, context: Context) -> Message:
 def mask(message: Message, context: Context) -> Message:
     """Bring the masked words of the logical clients; all is on disk before anything leaves."""
     roster, _, _ = unpack_roster(message.content)
-    answers: list[Answer] = []
-    question, done = _each(message, context, lambda c, _: answers.append(c.contribute(roster)))
-    if done and not answers:
+    tasks = _Tasks(message, context)
+    done = tasks.run("mask", roster)
+    return _answering(message, tasks, done)
+
+
+def _answering(message: Message, tasks: "_Tasks", done: dict[int, Reason]) -> Message:
+    settled([path for said in tasks.said.values() for path in said.written])
+    if done and not tasks.said:
         return Message(pack_status(done), reply_to=message)
+    answers = [Answer(client, said.payload) for client, said in tasks.said.items()]
+    question = tasks.question
     return Message(pack_answers(answers, question.round, question.schema), reply_to=message)
 
 
-def _each(
-    message: Message, context: Context, act: Callable[[Client, Question], None]
-) -> tuple[Question, dict[int, Reason]]:
-    """Run ``act`` for every logical client that the message names and this node owns."""
-    torch.set_num_threads(1)  # the number of threads changes the bits
-    question, site, clients = unpack_asked(message.content)
-    stores = _stores(context, site)
-    if stores is None:
-        return question, dict.fromkeys(clients, Reason.refused)
-    nodes, node = context.node_config["num-partitions"], context.node_config["partition-id"]
-    done = {}
-    for client in clients:
-        if client % int(nodes) != int(node):
-            done[client] = Reason.wrong_client
-        else:
-            done[client] = guarded(stores / str(client), lambda c: act(c, question))
-    return question, done
+class _Tasks:
+    """What a message asks of the logical clients that it names and this node owns."""
 
+    def __init__(self, message: Message, context: Context) -> None:
+        torch.set_num_threads(1)  # the number of threads changes the bits
+        self.question, site, self._clients = unpack_asked(message.content)
+        self._stores = _stores(context, site)
+        self._run = here if self._stores is None else runner(self._stores)
+        self._context = context
+        self.said: dict[int, Said] = {}
 
-def guarded(folder: Path, act: Callable[[Client], None]) -> Reason:
-    """Run one client's task; what goes wrong stays with the client, a code comes out.
+    @property
+    def isolated(self) -> bool:
+        """Whether every task has a process of its own."""
+        return self._run is not here
 
-    This is the client side's one boundary handler: no exception text ever crosses.
-    """
-    try:
-        act(Client(Store(folder)))
-    except Refused as refusal:
-        return refusal.reason
-    except Exception:
-        # A client that has no folder, or no room in it, keeps no log; it must not sink others.
-        with contextlib.suppress(OSError):
-            Store(folder).note(traceback.format_exc())
-        return Reason.client_error
-    return Reason.accepted
+    def run(self, task: str, argument: Argument = None) -> dict[int, Reason]:
+        """Run a task of every client; what they say is in ``said``."""
+
+        def act(folder: Path, client: int) -> Reason:
+            outcome = self._run(folder, task, argument)
+            if outcome.said is not None:
+                self.said[client] = outcome.said
+            return outcome.reason
+
+        return self.each(act)
+
+    def each(self, act: Callable[[Path, int], Reason]) -> dict[int, Reason]:
+        """Call ``act`` with the store of every client, in the order of the message."""
+        if self._stores is None:
+            return dict.fromkeys(self._clients, Reason.refused)
+        done = {}
+        for client in self._clients:
+            if not _owns(self._context, client):
+                done[client] = Reason.wrong_client
+            else:
+                done[client] = act(self._stores / str(client), client)
+        return done

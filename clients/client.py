@@ -9,9 +9,11 @@ from clients.budget import allow, written
 from clients.config import configured
 from clients.familiarity import codes as distance_codes
 from clients.flushing import settled
+from clients.keeping import Told, to_learn
 from clients.mechanisms import Holding, Mechanism
 from clients.noise import KeyedNoise
 from clients.noise_key import noise_key
+from clients.outbound import sealed
 from clients.priors import corrected, shares
 from clients.public import features_of
 from clients.refinements import Lesson
@@ -26,7 +28,7 @@ from common.audit import AuditLog
 from common.blanks import blanks
 from common.messages import Answer, Consensus, Question
 from common.reasons import Reason, Refused
-from common.records import Flags, Record, decode, encode
+from common.records import Flags, Record, decode
 from common.rosters import Roster
 from common.seeds import stream
 
@@ -111,19 +113,18 @@ class Client:
         if said is None:
             raise Refused(verdict)
         vet(self._store, self._config.vetting)
-        if self._store.teacher(asked.round) is not None:
+        told = to_learn(self._store, consensus, said, self._all_seen())
+        if self._store.teacher(asked.round) is not None or len(told[1]) == 0:
             return
         if self._trained_by is not None:
-            self._train_privately(self._trained_by, said, asked.round)
+            self._train_privately(self._trained_by, told, asked.round)
         else:
-            self._store.keep_teacher(self._refined(asked.round, said).tensors(), asked.round)
+            self._store.keep_teacher(self._refined(asked.round, told).tensors(), asked.round)
 
-    def _train_privately(
-        self, mechanism: Mechanism, consensus: Floats | None, server_round: int
-    ) -> None:
+    def _train_privately(self, mechanism: Mechanism, told: Told | None, server_round: int) -> None:
         """Fit the teacher of a round by the mechanism; it and what it cost become one file."""
         allow(mechanism, self._store)
-        shared = self._seen(vetted(self._store, self._config.vetting).texts)
+        shared, consensus = told or (self._all_seen(), None)
         holding = Holding(*self._private(), len(self._terms.labels), shared, consensus)
         rng = stream(self._seed, "fit", *(() if server_round == 1 else (server_round,)))
         fitted, cost = mechanism.fit(self._recipe, holding, rng)
@@ -152,7 +153,7 @@ class Client:
             Refused: the server means another run, transfer set, class order or layout, or
                 the client refuses the shared texts, or is not there in this round.
         """
-        layout, asked, verdict = self._terms.layout, question.payload, self._judge(question)
+        asked, verdict = question.payload, self._judge(question)
         there = is_there(self._config.availability, self._seed, max(question.round, 1))
         if verdict is Reason.accepted and not there:
             raise Refused(Reason.timeout)  # it never saw the question
@@ -167,9 +168,9 @@ class Client:
         )
         if verdict is not Reason.accepted:
             raise Refused(verdict)
-        payload = self._store.release(question.round)
+        payload, layout = self._store.release(question.round), self._terms.layout_of(question.round)
         if payload is None:
-            payload = encode(self._record(question.round), layout)
+            payload = sealed(self._record(question.round), layout, question.round, self.id)
             self._store.keep_release(question.round, payload)
         self._audit.append(
             "up", self.id, question.round, payload, schema=layout.schema, durable=False
@@ -210,10 +211,17 @@ class Client:
         return Reason.accepted
 
     def _record(self, server_round: int) -> Record:
-        """What this client says; the same in every round, unless its teacher is refined."""
+        """What this client says; the same in every round, unless its teacher is refined.
+
+        Where a round asks about a part of the texts, that part of what it would say of all: so the
+        noise on an answer is the same, whichever part it is asked for.
+        """
         vet(self._store, self._config.vetting)
-        said = self._said_before() if self._config.refinement is None else None
-        return replace(said or self._said(self._teacher(server_round)), round=server_round)
+        asked, said = self._terms.asked(server_round), None
+        if self._config.refinement is None and asked is None:
+            said = self._said_before()
+        said = replace(said or self._said(self._teacher(server_round)), round=server_round)
+        return said if asked is None else said.about(asked)
 
     def _said_before(self) -> Record | None:
         """What a stored release of another round holds; None if there is none, or it is damaged."""
@@ -231,7 +239,7 @@ class Client:
         bias, near, size = None, None, None
         if wanted & Flags.bias:
             quiet = blanks(self._config.blanks)
-            bias = voice.mean_codes(self._predict(teacher, quiet), self._seen(quiet))
+            bias = voice.bias_codes(self._predict(teacher, quiet), self._seen(quiet))
         if wanted & Flags.scalar:
             near = distance_codes(self._distances(shared.texts), layout.bits)
         if wanted & Flags.num_examples:
@@ -244,13 +252,13 @@ class Client:
         Raises:
             Refused: the terms want another number of subclasses than this client was told.
         """
-        bits, wanted = self._terms.bits, self._config.subclasses
+        bits, wanted, bias = self._terms.bits, self._config.subclasses, self._config.bias
         if self._terms.subclasses != self._config.num_subclasses:
             raise Refused(Reason.refused)
         if wanted is None or wanted.count == 1:
-            return Voice(bits)
+            return Voice(bits, bias=bias)
         rng = stream(self._seed, "subclasses")
-        return splitting(teacher, bits, self._private(), wanted, rng)
+        return splitting(teacher, bits, self._private(), wanted, rng, bias)
 
     def _distances(self, texts: tuple[str, ...]) -> Floats:
         """How far public texts are from the client's own, shape (N,), whatever its teacher reads.
@@ -263,12 +271,11 @@ class Client:
         config = self._config
         return config.familiarity.distances(features_of(config.encoder, texts), private)
 
-    def _refined(self, server_round: int, consensus: Floats) -> FittedTeacher:
-        """The teacher that comes of a consensus (N, C) in a round; from the newest before it."""
+    def _refined(self, server_round: int, told: Told) -> FittedTeacher:
+        """The teacher that comes of what is said in a round; from the newest before it."""
         if (refinement := self._config.refinement) is None:
             raise Refused(Reason.refused)
-        shared = vetted(self._store, self._config.vetting).texts
-        lesson = Lesson(self._seen(shared), consensus, *self._private())
+        lesson = Lesson(*told, *self._private())
         rng, before = stream(self._seed, "refine", server_round), self._teacher(server_round - 1)
         return self._recipe.refine(before, lesson, refinement.plan(), rng)
 
@@ -293,6 +300,10 @@ class Client:
         if inputs is None:
             raise Refused(Reason.refused)
         return inputs, labels
+
+    def _all_seen(self) -> Inputs:
+        """The shared texts, or their features, as the teacher reads."""
+        return self._seen(vetted(self._store, self._config.vetting).texts)
 
     def _seen(self, texts: tuple[str, ...]) -> Inputs:
         """Public texts, or their features, as the teacher reads."""

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from clients.subclasses import Subclasses
 from clients.teachers import Teacher
 from clients.teachers.frozen_mlp import FrozenMlp
 from clients.vetting import Vetting
+from common.biases import Bias
 from common.component import component
 from common.configure import load
 from common.encoders import Encoder
@@ -32,8 +33,12 @@ class ClientConfig:
             this nor ``teachers`` is given.
         teachers: several recipes instead of one; client k follows the one at k modulo their
             number, so a list of K says it client by client.
+        assignment: of every client, which of ``teachers`` it follows, counted from 0; not given:
+            they go round.
         encoder: turns texts into features; the same for all, and public.
         blanks: the list of content-free texts on which a teacher shows its bias.
+        bias: what a teacher says of these texts: its mean prediction, or how often each label
+            wins (``argmax``), each counted once more.
         vetting: what shared texts a client refuses to train for and to answer about.
         availability: in which rounds a client answers.
         refinement: what a client does with what the server says back before a later round;
@@ -52,8 +57,10 @@ class ClientConfig:
 
     teacher: Teacher | None = None
     teachers: tuple[Teacher, ...] | None = Field(default=None, min_length=1)
+    assignment: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
     encoder: Encoder = Field(default_factory=Sentence)
     blanks: Literal["content_free", "random_tokens"] = "random_tokens"
+    bias: Bias = "mean"
     vetting: Vetting = Field(default_factory=Vetting)
     availability: Availability = Field(default_factory=Always)
     refinement: Refinement | None = None
@@ -68,6 +75,7 @@ class ClientConfig:
             raise ConfigError(
                 "clients.teacher and clients.teachers exclude each other; write one of them"
             )
+        self._check_assignment()
         if self.teachers is None and self.teacher is None:
             # Not a default of the field, for then nobody could tell it from a choice.
             object.__setattr__(self, "teacher", FrozenMlp())
@@ -81,6 +89,25 @@ class ClientConfig:
                 self.mechanism.check(recipe)
         if self.mechanism is not None and self.mechanism.unit != "none":
             self._check_guarded()
+
+    def _check_assignment(self) -> None:
+        if self.assignment is None:
+            return
+        if self.teachers is None:
+            raise ConfigError(
+                "clients.assignment says who follows which of clients.teachers, and there is no "
+                "such list; write clients.teachers = [...], or leave clients.assignment out"
+            )
+        if max(self.assignment) >= len(self.teachers):
+            raise ConfigError(
+                f"clients.assignment names recipe {max(self.assignment)}, and the last of "
+                f"clients.teachers is {len(self.teachers) - 1}; write 0 to {len(self.teachers) - 1}"
+            )
+        if missing := sorted(set(range(len(self.teachers))) - set(self.assignment)):
+            raise ConfigError(
+                f"clients.assignment gives recipe {missing[0]} of clients.teachers to nobody; "
+                "leave it out of the list"
+            )
 
     def _check_guarded(self) -> None:
         """Whatever is drawn from private examples beside the teacher would undo the guarantee."""
@@ -101,7 +128,7 @@ class ClientConfig:
 
     @property
     def recipes(self) -> tuple[Teacher, ...]:
-        """The recipes that occur, in the order of the clients that follow them."""
+        """The recipes that occur, in the order of the experiment."""
         return (self.teacher,) if self.teacher is not None else self.teachers or ()
 
     @property
@@ -111,7 +138,13 @@ class ClientConfig:
 
     def of(self, client: int) -> Teacher:
         """The recipe of one client."""
-        return self.recipes[client % len(self.recipes)]
+        return self.recipes[self.place(client)]
+
+    def place(self, client: int) -> int:
+        """Where the recipe of one client stands in :attr:`recipes`."""
+        if self.assignment is not None:
+            return self.assignment[client]
+        return client % len(self.recipes)
 
     def own(self, client: int, encoder: Encoder) -> "ClientConfig":
         """What one client is told: its own recipe, with nothing left open, and no other.
@@ -121,7 +154,7 @@ class ClientConfig:
             encoder: of the run, resolved.
         """
         recipe = self.of(client).resolved(encoder)
-        return replace(self, teacher=recipe, teachers=None, encoder=encoder)
+        return replace(self, teacher=recipe, teachers=None, assignment=None, encoder=encoder)
 
 
 def configured(table: dict[str, Any]) -> ClientConfig:

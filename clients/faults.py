@@ -19,6 +19,7 @@ from flwr.clientapp.typing import ClientAppCallable, Mod
 from clients.store import Store
 from common import faults
 from common.arrays import Ints
+from common.files import read_lines
 from common.records import HEADER, decode, encode
 from common.wire import ENCODE, KEY, MASK, PREDICT, REFINE, TEACHER, unpack_asked
 
@@ -43,6 +44,22 @@ def mods(stores: Callable[[Context, str], Path | None]) -> list[Mod]:
         return _disturb(message, context, act, stores)
 
     return [disturb]
+
+
+def outer_mods() -> list[Mod]:
+    """What to put around all of it, the app's own guard included; likewise."""
+    return [_let_out] if faults.on() else []
+
+
+class _Escape(BaseException):
+    """Passes the app's guard as an interrupt would, and bears a text."""
+
+
+def _let_out(message: Message, context: Context, act: ClientAppCallable) -> Message:
+    try:
+        return act(message, context)
+    except _Escape as escape:
+        raise RuntimeError(str(escape)) from None
 
 
 def _disturb(
@@ -114,8 +131,9 @@ def _lie(scene: _Scene, names: list[str], server_round: int) -> None:
     """Other codes, in the canonical form; in a secure sum there are none that could be replaced."""
     terms = scene.store.terms()
     for name in names if str(scene.client) in scene.pred and terms.secure is None else ():
-        said = decode(scene.payload, terms.layout, server_round, scene.client)
-        scene.send(encode(replace(said, codes=_LIES[name](said.codes)), terms.layout))
+        layout = terms.layout_of(server_round)
+        said = decode(scene.payload, layout, server_round, scene.client)
+        scene.send(encode(replace(said, codes=_LIES[name](said.codes)), layout))
 
 
 def _malform(scene: _Scene, names: list[str]) -> None:
@@ -222,8 +240,28 @@ def _error_text(scene: _Scene) -> None:
     raise RuntimeError(scene.secret)
 
 
+def _error_outside(scene: _Scene) -> None:
+    raise _Escape(scene.secret)
+
+
 def _teacher_file(scene: _Scene) -> None:
     shutil.copy(scene.store.root / "teacher.safetensors", scene.store.public() / "checkpoint")
+
+
+def _path_file(scene: _Scene) -> None:
+    home = scene.store.root.resolve().name
+    if CANARY in home:
+        (scene.store.public() / "checkpoint" / "path.txt").write_text(home)
+
+
+def _label_file(scene: _Scene) -> None:
+    rows = read_lines(scene.store.root / "shard.jsonl")
+    names = [row["label_name"] for row in rows if CANARY in row.get("label_name", "")]
+    (scene.store.public() / "checkpoint" / "label.txt").write_text("".join(names), "utf-8")
+
+
+def _print_number(scene: _Scene) -> None:
+    print(scene.size, flush=True)
 
 
 _LEAKS: Final[dict[str, Callable[[_Scene], None]]] = {
@@ -243,5 +281,9 @@ _LEAKS: Final[dict[str, Callable[[_Scene], None]]] = {
     "stderr": _stderr,
     "log": _log,
     "error_text": _error_text,
+    "error_outside": _error_outside,
     "teacher_file": _teacher_file,
+    "path_file": _path_file,
+    "label_file": _label_file,
+    "print_number": _print_number,
 }

@@ -20,15 +20,18 @@ def judged(terms: Terms, consensus: Consensus) -> tuple[Reason, Floats | None]:
     what the client itself expects, for this run, these texts and this round.
 
     Returns:
-        The verdict; and the consensus of shape (N, C), float64, or None if it is not taken.
+        The verdict; and the consensus of shape (N, C), float64, or None if it is not taken; of the
+        texts that the round before asked about.
     """
-    question, layout = consensus.question, terms.layout_down
+    question = consensus.question
     if question.binding != terms.binding:
         return Reason.wrong_binding, None
-    if layout is None or question.schema != layout.schema:
+    if terms.layout_down is None or question.schema != terms.layout_down.schema:
         return Reason.wrong_field, None
     if not 2 <= question.round <= terms.num_rounds:
         return Reason.wrong_round, None
+    layout = terms.layout_down_of(question.round)
+    assert layout is not None, "something goes down in this run"
     try:
         record = decode(consensus.payload, layout, question.round, SERVER)
     except Refused as refusal:

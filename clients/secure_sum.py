@@ -8,11 +8,12 @@ server of fewer clients than agreed on.
 from collections.abc import Callable
 
 from clients.masking import mask
+from clients.outbound import sealed_masked
 from clients.secure_store import Attempt, agreed
 from clients.store import Store
 from common.audit import AuditLog
 from common.fixed_point import Words
-from common.masked import MaskedLayout, encode_masked
+from common.masked import MaskedLayout
 from common.predictions import Predictions
 from common.quantise import to_probs
 from common.reasons import Reason, Refused
@@ -69,7 +70,7 @@ class Party:
         layout = MaskedLayout(
             self._terms.rows, len(self._terms.labels), roster.context, roster.round
         )
-        payload = encode_masked(mask(own, secret, self.id, roster), layout, self.id)
+        payload = sealed_masked(mask(own, secret, self.id, roster), layout, self.id)
         attempt.keep_masked(payload)
         return payload
 

@@ -237,6 +237,18 @@ class Store:
         sealed = payload + hashlib.sha256(payload).digest()
         write_bytes(shelf / f"{server_round}.bin", sealed, _PRIVATE, durable=False)
 
+    def consensus(self, server_round: int) -> bytes | None:
+        """What the server said before a round; None if nothing was kept, or it is damaged."""
+        path = self.root / "consensus" / f"{server_round}.bin"
+        return _opened(path.read_bytes()) if path.exists() else None
+
+    def keep_consensus(self, server_round: int, payload: bytes) -> None:
+        """Store what the server said before a round, with a digest; it is on disk on return."""
+        shelf = self.root / "consensus"
+        shelf.mkdir(mode=_FOLDER, exist_ok=True)
+        sealed = payload + hashlib.sha256(payload).digest()
+        write_bytes(shelf / f"{server_round}.bin", sealed, _PRIVATE)
+
     def release_paths(self, server_round: int) -> tuple[Path, Path]:
         """The file of a release, and its folder."""
         shelf = self.root / "releases"

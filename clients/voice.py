@@ -8,6 +8,7 @@ import numpy as np
 from clients.subclasses import Subclasses
 from clients.teachers import FittedTeacher, Inputs
 from common.arrays import Floats, Ints
+from common.biases import Bias, opinions_of_bias
 from common.quantise import to_codes
 from common.subclasses import split_codes
 
@@ -19,10 +20,12 @@ class Voice:
     Attributes:
         bits: width of a code.
         shares: how each of N texts splits the labels, (N, C, S); None where nothing does.
+        bias: what is said of content-free texts: see :mod:`common.biases`.
     """
 
     bits: int
     shares: Callable[[Inputs], Floats] | None = None
+    bias: Bias = "mean"
 
     def codes(self, probs: Floats, inputs: Inputs) -> Ints:
         """What is said of N texts: (N, C), or (N, C * S).
@@ -34,13 +37,16 @@ class Voice:
         made = to_codes(probs, self.bits)
         return made if self.shares is None else split_codes(made, self.shares(inputs))
 
-    def mean_codes(self, probs: Floats, inputs: Inputs) -> Ints:
-        """What is said of N texts on average: (C,), or (C * S,). Arguments as of :meth:`codes`."""
-        exact = probs.astype(np.float64)
-        made = to_codes(exact.mean(axis=0), self.bits)
+    def bias_codes(self, probs: Floats, inputs: Inputs) -> Ints:
+        """What is said of N texts in all: (C,), or (C * S,). Arguments as of :meth:`codes`."""
+        said = opinions_of_bias(probs, self.bias)
+        made = to_codes(said.mean(axis=0), self.bits)
         if self.shares is None:
             return made
-        return split_codes(made, (exact[:, :, None] * self.shares(inputs)).mean(axis=0))
+        shares = self.shares(inputs)
+        # A vote that no text has cast is split evenly.
+        even = np.full((len(said) - len(shares), *shares.shape[1:]), 1 / shares.shape[2])
+        return split_codes(made, (said[:, :, None] * np.concatenate([shares, even])).mean(axis=0))
 
 
 def splitting(
@@ -49,6 +55,7 @@ def splitting(
     private: tuple[Inputs, Ints],
     wanted: Subclasses,
     rng: np.random.Generator,
+    bias: Bias = "mean",
 ) -> Voice:
     """A voice that splits labels, by what its teacher makes of the client's own texts.
 
@@ -58,10 +65,11 @@ def splitting(
         private: the M texts or their features, as the teacher reads, and labels (M,).
         wanted: how to split.
         rng: as of :func:`clients.projections.project`.
+        bias: of the voice.
     """
     # Function level: whoever only reads a configuration need not import torch.
     from clients.projections import project
 
     inputs, labels = private
     found = project(teacher.embed(inputs), labels, teacher.head(), wanted, rng)
-    return Voice(bits, lambda asked: found.shares(teacher.embed(asked)))
+    return Voice(bits, lambda asked: found.shares(teacher.embed(asked)), bias)

@@ -49,7 +49,8 @@ LEAKS: Final = {
     **dict.fromkeys(("extra_record", "extra_metric", "metric_name", "metric_value"), "predict"),
     **dict.fromkeys(("array_name", "array_type", "trailing_bytes", "spare_bytes"), "predict"),
     **dict.fromkeys(("wrong_sum", "stray_answer"), "predict"),
-    **dict.fromkeys(("error_text", "teacher_file"), "predict"),
+    **dict.fromkeys(("error_text", "error_outside", "teacher_file"), "predict"),
+    **dict.fromkeys(("path_file", "label_file", "print_number"), "predict"),
     **dict.fromkeys(("server_import", "server_open", "server_read"), "answered"),
 }
 """Promises that can be broken, and in which phase."""

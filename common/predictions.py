@@ -16,7 +16,7 @@ class Predictions:
 
     Attributes:
         probs: shape (N, C), float32; each row a distribution over the labels.
-        bias: shape (C,) or None; the same teacher's mean prediction on the content-free
+        bias: shape (C,) or None; what the same teacher says in all of the content-free
             texts, where the weighting asks for it.
         num_examples: size of the private shard, where the experiment discloses it.
         scalar: shape (N,) or None; one declared number in [0, 1] for each text, where the

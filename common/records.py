@@ -14,7 +14,7 @@ client :data:`SERVER`.
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from functools import cached_property
 
@@ -63,7 +63,7 @@ class Layout:
     """What one record of this run must look like; agreed before anything is trained.
 
     Attributes:
-        rows: N, the size of the transfer set.
+        rows: N, the size of the transfer set, or of the part of it that a round asks about.
         classes: C, times S where there are pseudo-subclasses.
         bits: width of a code.
         flags: which extras are declared.
@@ -116,6 +116,11 @@ class Record:
     bias: Ints | None = None
     scalar: Ints | None = None
     num_examples: int | None = None
+
+    def about(self, rows: Ints) -> "Record":
+        """What is said of some of the texts; the bias and the number of examples stay."""
+        scalar = None if self.scalar is None else self.scalar[rows]
+        return replace(self, codes=self.codes[rows], scalar=scalar)
 
 
 def encode(record: Record, layout: Layout) -> bytes:

@@ -1,13 +1,16 @@
 """What all parties agree on before anything is trained; public, and the same for everyone."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common.arrays import Ints
+from common.asking import Asking
+from common.biases import Bias
 from common.files import read_json, write_json
 from common.labels import LabelGeometry
 from common.masked import masked_length
@@ -40,6 +43,9 @@ class Terms:
         subclasses: S, in how many pseudo-subclasses clients split every label; 1 for none.
         secure_sum: the table of :class:`common.secure_terms.SecureTerms` where clients send masked
             words and no predictions; None where they answer in clear.
+        cache: the settings ``share`` and ``duration`` of :class:`common.asking.Asking` where a
+            round asks about a part of the texts; None where it asks about all.
+        bias: what a teacher says of the content-free texts, as in :mod:`common.biases`.
     """
 
     run: str
@@ -60,6 +66,8 @@ class Terms:
     bits_down: int | None = None
     subclasses: int = 1
     secure_sum: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+    bias: Bias = "mean"
 
     @property
     def geometry(self) -> LabelGeometry:
@@ -70,6 +78,20 @@ class Terms:
     def secure(self) -> SecureTerms | None:
         """What a secure sum is a sum of; None where clients answer in clear."""
         return None if self.secure_sum is None else SecureTerms(**self.secure_sum)
+
+    @cached_property
+    def asking(self) -> Asking | None:
+        """Which texts are asked about in which round; None for all in all of them.
+
+        The draws follow from the texts themselves, so that everybody gets the same.
+        """
+        if self.cache is None:
+            return None
+        return Asking.of(self.transfer_sha256, self.rows, self.cache)
+
+    def asked(self, server_round: int) -> Ints | None:
+        """The texts that clients are asked about in a round, ascending; None for all."""
+        return None if self.asking is None else self.asking.asked(server_round)
 
     @property
     def worked_out(self) -> Flags:
@@ -95,20 +117,37 @@ class Terms:
 
     @cached_property
     def layout(self) -> Layout:
-        """The one layout a record of this run can have."""
+        """The one layout a record about all texts can have."""
         flags = flags_of(self.disclosed)
         classes, count = len(self.labels) * self.subclasses, self.subclasses
         return Layout(self.rows, classes, self.bits, flags, self.binding, self.schema, count)
 
+    def layout_of(self, server_round: int) -> Layout:
+        """The one layout a record of a round can have: about the texts that it asks about."""
+        return self._about(self.layout, server_round)
+
+    def layout_down_of(self, server_round: int) -> Layout | None:
+        """The one layout of what goes down before a round: about the texts that the last asked."""
+        layout = self.layout_down
+        return None if layout is None else self._about(layout, server_round - 1)
+
+    def _about(self, layout: Layout, server_round: int) -> Layout:
+        asked = self.asked(server_round)
+        return layout if asked is None else replace(layout, rows=len(asked))
+
     @property
     def answer_bytes(self) -> int:
-        """Bytes of what a client says in a round: of a key and a masked record in a secure sum."""
+        """Bytes of what a client says of all texts: in a secure sum of a key and masked words."""
         masked = masked_length(self.rows, len(self.labels)) + KEY_BYTES
         return self.layout.length if self.secure_sum is None else masked
 
+    def answer_bytes_of(self, server_round: int) -> int:
+        """Bytes of what a client says in a round."""
+        return self.answer_bytes if self.asking is None else self.layout_of(server_round).length
+
     @property
     def layout_down(self) -> Layout | None:
-        """The one layout of what goes down; None if nothing does.
+        """The one layout of what goes down about all texts; None if nothing does.
 
         Bound to the same things as what goes up, the schema of which is hashed, not this one's.
         """

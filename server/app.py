@@ -20,10 +20,11 @@ from common.lock import held
 from server import faults
 from server.checkpoint import newest
 from server.coordinator import Progress
+from server.hush import hush
 from server.patience import PatientGrid
 from server.plan import open_coordinator
 from server.strategy import FederatedDistillation
-from server.walls import keep_out
+from server.walls import assert_apart, keep_out
 
 app = ServerApp()
 
@@ -41,9 +42,11 @@ def main(grid: Grid, context: Context) -> None:
             words += [f"--{option}", str(context.run_config[option])]
     folder = Path(_simulator("provision", *words).splitlines()[-1])
     keep_out(folder)
+    hush()
     with held(folder):
         try:
             serve(grid, folder, lambda phase, done, total: None)
+            assert_apart()
             _simulator("observe", str(folder))
         except BaseException:
             _simulator("abandon", str(folder))

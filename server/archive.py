@@ -32,6 +32,7 @@ from common.rosters import Roster
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.checkpoint import Checkpoint, commit, newest
+from server.draws import Draws
 from server.heads import about_heads, files_of, rebuilt
 from server.memory import pack_geometry
 from server.reading import Reader
@@ -73,6 +74,7 @@ class Archive:
         self._log = folder / "audit" / "server.jsonl"
         self._log.touch()  # there, even if nobody is asked anything
         self.audit = AuditLog(self._log)
+        self.draws = Draws(folder)
         self.tallies = {client: Tally() for client in clients}
         self._lines: list[dict[str, Any]] = []
         self._shelf: Path | None = None  # made already

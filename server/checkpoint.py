@@ -30,7 +30,8 @@ PARTS = (
     "record.json",
 )
 CONSENSUS = "consensus.bin"
-EXTRAS = (CONSENSUS,)
+CACHE = "cache.safetensors"
+EXTRAS = (CONSENSUS, CACHE)
 """Parts that only some runs have; the manifest says whether there is one."""
 
 _SCHEMA = 1

@@ -32,10 +32,12 @@ class Combined:
     Attributes:
         weights: shape (K, N), how much each was believed; float32, enough to be looked at.
         targets: T of them for each of the N texts.
+        state: what the weighting remembers of them.
     """
 
     weights: Floats
     targets: Targets
+    state: State
 
 
 def combine(
@@ -73,12 +75,13 @@ def combine(
         believed = weighting.weigh(ensemble, state)  # (K, B)
         found = aggregator.combine(_split(ensemble, cost), believed, cost)  # (T, B, C)
         if len(parts) == 1:
-            return Combined(believed.astype(np.float32), found)
+            heard = weighting.heard(ensemble, state) if weighting.sees_all_samples else state
+            return Combined(believed.astype(np.float32), found, heard)
         made = made or _empty(found, samples)
         weights[:, part] = believed
         made.probs[:, part], made.weights[:, part] = found.probs, found.weights
     assert made is not None, "a transfer set has at least one text"
-    return Combined(weights, made)
+    return Combined(weights, made, state)
 
 
 def _split(ensemble: Ensemble, cost: LabelGeometry) -> Floats:

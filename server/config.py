@@ -6,12 +6,14 @@ from common.component import component
 from common.failures import ConfigError
 from server.aggregators import Aggregator
 from server.aggregators.keep_all import KeepAll
+from server.caches import Cache
 from server.cohorts import Cohort
 from server.cohorts.everyone import Everyone
 from server.distil import Schedule
 from server.feedbacks import Feedback
 from server.geometries import Geometry
 from server.geometries.given import Given
+from server.hidings import Hiding
 from server.losses import DistillationLoss
 from server.losses.transport import Transport
 from server.pretraining import Pretraining
@@ -47,6 +49,10 @@ class ServerConfig:
         feedback: what the server says of the shared texts before it asks once more, to clients
             that refine their teachers by it (``clients.refinement``); ``"none"`` for nothing.
         cohort: whom it asks in a round.
+        cache: has a round ask about a part of the shared texts only, for what was said of the
+            others lately is kept; ``"none"`` or nothing to ask about all texts in every round.
+        hiding: noise by which a trusted server hides each whole client in what it makes of the
+            answers; ``"none"`` or nothing for none.
     """
 
     loss: DistillationLoss = Field(default_factory=Transport)
@@ -62,6 +68,8 @@ class ServerConfig:
     timeouts: Timeouts = Field(default_factory=Timeouts)
     feedback: Feedback | None = None
     cohort: Cohort = Field(default_factory=Everyone)
+    cache: Cache | None = None
+    hiding: Hiding | None = None
 
     def __post_init__(self) -> None:
         each = self.weighting.steers or (self.reweighting and self.reweighting.needs_opinions)
@@ -70,6 +78,11 @@ class ServerConfig:
             raise ConfigError(
                 f"server.{which} chooses among opinions while the student learns, and "
                 "server.aggregator merges them; write server.aggregator = 'keep_all'"
+            )
+        if self.reweighting and self.reweighting.needs_label and self.label_weight is None:
+            raise ConfigError(
+                "server.reweighting weighs the known label, which is not taught; write "
+                "server.label_weight = 0.5"
             )
         if self.pretraining and self.pretraining.teacher and "familiarity" in self.weighting.needs:
             raise ConfigError(

@@ -23,6 +23,7 @@ from server.carrier import Carrier
 from server.checkpoint import Checkpoint
 from server.config import ServerConfig
 from server.distil import predict
+from server.keeping import Kept
 from server.memory import (
     pack_geometry,
     pack_state,
@@ -32,6 +33,7 @@ from server.memory import (
     restore_state,
     restore_student,
 )
+from server.noising import Noising
 from server.pretraining import Classroom
 from server.secure_sum import SecureSum
 from server.speaking import Speaker
@@ -105,6 +107,8 @@ class Coordinator:
         self._refined: int | None = None
         self.summing = None if terms.secure is None else Summing(terms, archive)
         self._speaker = Speaker(config.feedback, terms, room.features)
+        self._kept = Kept(terms.asking, len(terms.labels))
+        self._noising = Noising(config.hiding, archive.draws)
 
     def resume(self, checkpoint: Checkpoint | None) -> int:
         """Go back to a committed round, or to before the first; return its number.
@@ -124,6 +128,7 @@ class Coordinator:
         self.seconds = counts["seconds"]
         self.carrier = Carrier.from_json(counts["carrier"])
         self._speaker.restore(parts)
+        self._kept.restore(parts)
         return checkpoint.round
 
     @property
@@ -143,9 +148,10 @@ class Coordinator:
 
     def ask(self, server_round: int) -> Question:
         """Open a round: draw whom to ask (:attr:`cohort`); return what they are to be asked."""
-        layout, rng = self._terms.layout, stream(self._seed, "cohort", server_round)
+        layout = self._terms.layout_of(server_round)
+        rng = stream(self._seed, "cohort", server_round)
         drawn = self._config.cohort.draw(server_round, len(self.clients), self._terms.k_min, rng)
-        self.cohort, self._refined = drawn, None
+        self.cohort, self._refined, self._round = drawn, None, server_round
         for client in drawn:
             self._archive.tallies[client].asked = True
         self._admission: Admission | SecureSum = (
@@ -254,7 +260,7 @@ class Coordinator:
         self.accepted += 1
         tally = self._archive.tallies[client]
         tally.note("answered", Reason.accepted)
-        tally.bytes_up += self._terms.answer_bytes
+        tally.bytes_up += self._terms.answer_bytes_of(self._round)
         tally.seconds += time.monotonic() - self._asked
 
     def refuse(self, question: Question, client: int, payload: bytes, reason: Reason) -> None:
@@ -296,12 +302,13 @@ class Coordinator:
             raise TooFewClients(self._shortage(len(admitted)))
         started = time.monotonic()
         self._progress("aggregate", 0, 1)
-        aim = self._aim()
+        aim = self._aim(question.round)
+        whole = self._kept.completed(question.round, aim)
         self._progress("aggregate", 1, 1)
         aggregated = time.monotonic()
         taught = self._method.teach(
             self.student,
-            aim,
+            whole,
             self.cost,
             self._state,
             question.round,
@@ -310,6 +317,7 @@ class Coordinator:
         self.cost, self._state = taught.lesson.geometry, taught.state
         self.seconds["aggregate"] += aggregated - started
         self.seconds["distil"] += time.monotonic() - aggregated
+        self._noising.settle()
         self._speaker.prepare(question.round, aim.of_labels, self.student)
         believed = pack_weights(aim.teachers, aim.weights)
         self._archive.keep_beliefs(self.cost, believed)
@@ -318,15 +326,17 @@ class Coordinator:
         )
         self._commit(question.round, believed)
 
-    def _aim(self) -> Aim:
-        """What the student is to learn from.
+    def _aim(self, server_round: int) -> Aim:
+        """What clients say of the texts that they were asked about.
 
         Raises:
             TooFewClients: a secure sum is none; nobody can say whose fault that is.
         """
         if isinstance(self._admission, Admission):
             answers = Answers(self._admission.admitted)
-            return self._method.aim(answers, self.cost, self._state)
+            asked = self._kept.asked(server_round)
+            aim = self._method.aim(answers, self.cost, self._state, asked)
+            return self._noising.hide(server_round, aim, answers)
         assert self.summing is not None, "this run has secure sums"
         try:
             return self.summing.aim()
@@ -381,7 +391,8 @@ class Coordinator:
             "seconds": self.seconds,
             "carrier": self.carrier.to_json(),
         }
-        self._archive.commit(self._terms.run, server_round, parts | self._speaker.parts, counts)
+        said = self._speaker.parts | self._kept.parts
+        self._archive.commit(self._terms.run, server_round, parts | said, counts)
 
     def _log(
         self,
@@ -413,7 +424,7 @@ class Coordinator:
             "answered": answered,
             "loss": round(float(np.float64(loss)), 6),
             "student": {k: round(v, 6) for k, v in metrics.items() if v is not None},
-            "bytes_up": answered * self._terms.answer_bytes,
+            "bytes_up": answered * self._terms.answer_bytes_of(server_round),
             "seconds": round(time.monotonic() - self._opened, 3),
         }
 

@@ -90,4 +90,4 @@ def open_classroom(
             labels[line["row"]] = line["label"]
     if config.pretraining is not None and "bias" in terms.disclosed:
         quiet = reader.read(blanks(terms.blanks), cache_dir() / "features")
-    return Classroom(features, labels, quiet)
+    return Classroom(features, labels, quiet, terms.bias)

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from common.arrays import Floats, Ints
+from common.biases import Bias, biased_towards
 from common.component import component
 from common.labels import LabelGeometry
 from common.predictions import UNKNOWN, Ensemble, Predictions
@@ -48,11 +49,13 @@ class Classroom:
         labels: shape (N,), int64: the known labels, :data:`UNKNOWN` elsewhere; None if no
             label is known.
         quiet: shape (Q, D), of the content-free texts; None if nobody asks about them.
+        bias: what is said of these.
     """
 
     features: Floats
     labels: Ints | None = None
     quiet: Floats | None = None
+    bias: Bias = "mean"
 
     @property
     def known(self) -> Ints:
@@ -89,7 +92,7 @@ def opinion(model: nn.Module, room: Classroom) -> Predictions:
     """
     bias = None
     if room.quiet is not None:
-        bias = predict(model, room.quiet).astype(np.float64).mean(axis=0).astype(np.float32)
+        bias = biased_towards(predict(model, room.quiet), room.bias).astype(np.float32)
     return Predictions(predict(model, room.features), bias, len(room.known))
 
 

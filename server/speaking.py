@@ -29,11 +29,19 @@ class Speaker:
         self._payload: bytes | None = None
 
     def prepare(self, server_round: int, targets: Targets, student: nn.Module) -> None:
-        """Find words after a round, for the next one."""
-        layout = self._terms.layout_down
+        """Find words after a round, for the next one.
+
+        Args:
+            server_round: that has ended.
+            targets: T for each of the texts that it asked about.
+            student: as it is now.
+        """
+        layout = self._terms.layout_down_of(server_round + 1)
+        asked = self._terms.asked(server_round)
         if self._feedback is None or layout is None:
             return
-        said = self._feedback.speak(targets, student, self._features)
+        features = self._features if asked is None else self._features[asked]
+        said = self._feedback.speak(targets, student, features)
         record = Record(server_round + 1, SERVER, to_codes(said, layout.bits))
         self._payload = encode(record, layout)
 

@@ -323,8 +323,7 @@ class FederatedDistillation(Strategy):
                 self._coordinator.refuse(question, client, whole, broken.reason)
             return {}
         self._carrier.envelope_bytes += len(framed(reply.content))
-        for client in sorted(named.keys() - asked):
-            self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
+        self._refuse_strays(asked, named, reply, question)
         for client in sorted(asked & named.keys()):
             self._coordinator.admit_key(client, named[client])
         return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
@@ -347,11 +346,25 @@ class FederatedDistillation(Strategy):
                 self._coordinator.refuse(question, client, whole, broken.reason)
             return {}
         self._carrier.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
-        for client in sorted(named.keys() - asked):
-            self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
+        self._refuse_strays(asked, named, reply, question)
         for client in sorted(asked & named.keys()):
             self._coordinator.admit(question, client, named[client])
         return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
+
+    def _refuse_strays(
+        self, asked: set[int], named: Mapping[int, bytes], reply: Message, question: Question
+    ) -> None:
+        """Log what a reply says in the names of others, who are not blamed.
+
+        As many as it may speak for are logged one by one; of more, the whole reply in one line,
+        under the id of one of those asked: no reply makes the log grow at will.
+        """
+        strays = sorted(named.keys() - asked)
+        for client in strays[: len(asked)]:
+            self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
+        if len(strays) > len(asked):
+            whole = framed(reply.content)
+            self._coordinator.refuse(question, min(asked), whole, Reason.wrong_client)
 
     def _give_up(self, clients: set[int], reply: Message) -> None:
         """Leave out who could not be reached; never again ask who broke its node, alone."""

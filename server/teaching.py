@@ -38,12 +38,16 @@ class Aim:
         targets: T of them for each of the N texts, known labels not among them; of C labels, or
             of C * S pseudo-subclasses where the student has heads for them.
         subclasses: S in ``targets``.
+        rows: shape (N,), which of the transfer texts the targets are about; None for all.
+        state: what the weighting remembers of the opinions; None for what it did before.
     """
 
     teachers: Ints
     weights: Floats
     targets: Targets
     subclasses: int = 1
+    rows: Ints | None = None
+    state: State | None = None
 
     @property
     def of_labels(self) -> Targets:
@@ -107,8 +111,19 @@ class Method:
         """What the weighting remembers before the first round."""
         return self._config.weighting.start(self._num_clients + self._has_own_teacher)
 
-    def aim(self, opinions: Opinions, cost: LabelGeometry, state: State) -> Aim:
-        """Weigh the opinions, the server's own among them, and form the targets."""
+    def aim(
+        self, opinions: Opinions, cost: LabelGeometry, state: State, asked: Ints | None = None
+    ) -> Aim:
+        """Weigh the opinions, the server's own among them, and form the targets.
+
+        Args:
+            opinions: what K teachers say.
+            cost: the ground cost.
+            state: what the weighting remembers.
+            asked: the transfer texts that they speak of, by place; not given: of all.
+        """
+        if asked is not None:
+            return self._part(opinions, cost, state, asked)
         config, room, teachers = self._config, self._room, opinions.clients
         own = None
         if self._own is not None and self._has_own_teacher:
@@ -127,7 +142,16 @@ class Method:
             count = self._heads.subclasses
             cost = fine(cost, count)
         made = combine(heard, samples, config.weighting, state, config.aggregator, cost)
-        return Aim(teachers, made.weights, made.targets, count)
+        return Aim(teachers, made.weights, made.targets, count, state=made.state)
+
+    def _part(self, opinions: Opinions, cost: LabelGeometry, state: State, asked: Ints) -> Aim:
+        """The same about some texts, or none; such a run has neither labels nor subclasses."""
+        config, samples = self._config, len(asked)
+        if samples == 0:
+            nothing = Targets(np.zeros((1, 0, len(cost)), np.float32), np.zeros((1, 0), np.float32))
+            return Aim(opinions.clients, np.zeros((len(opinions.clients), 0)), nothing, rows=asked)
+        made = combine(opinions.rows, samples, config.weighting, state, config.aggregator, cost)
+        return Aim(opinions.clients, made.weights, made.targets, rows=asked, state=made.state)
 
     def teach(
         self,
@@ -148,7 +172,7 @@ class Method:
         steering = self._steering(student, targets, teachers, cost, state, server_round)
         lesson = distil(
             student.taught_by(aim.teachers) if isinstance(student, Headed) else student,
-            room.features,
+            room.features if aim.rows is None else room.features[aim.rows],
             targets,
             config.loss,
             cost if aim.subclasses == 1 else fine(cost, aim.subclasses),
@@ -164,7 +188,8 @@ class Method:
         if config.fine_tuning is not None:
             rng = stream(self._seed, "fine_tuning", server_round)
             learn_labels(student, room, cost, config.fine_tuning, rng)
-        remembered = state if steering is None else steering.state() or state
+        heard = state if aim.state is None else aim.state
+        remembered = heard if steering is None else steering.state() or heard
         return Taught(lesson, remembered)
 
     @property

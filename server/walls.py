@@ -1,18 +1,24 @@
-"""What the server's process may not open, and a hook that holds it to that.
+"""What the server's process may not open or load, and what holds it to that.
 
 A hook of this kind stops an honest mistake in Python code: ``open``, ``pathlib``, numpy,
-torch, directory listings. It does not stop a subprocess or a library that opens files in
-C (PRIVACY C9); on one machine under one user nothing in Python does.
+torch, sqlite, directory listings, and names for what is private, by a move or a link. It does
+not stop a subprocess, a library that opens files in C, or a path that is relative to an open
+folder (PRIVACY C9); on one machine under one user nothing in Python does.
 """
 
 import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from common.places import cache_root
 
-_EVENTS = ("open", "os.listdir", "os.scandir", "os.chdir", "shutil.copyfile")
+_FIRST = ("open", "os.listdir", "os.scandir", "os.chdir", "shutil.copyfile", "sqlite3.connect")
+_BOTH = ("os.rename", "os.link")
+_PRIVATE = ("clients", "simulations.datasets", "simulations.provision", "simulations.split")
 
 
 def keep_out(folder: Path) -> None:
@@ -29,9 +35,42 @@ def keep_out(folder: Path) -> None:
     closed = [os.path.realpath(path) for path in private]
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in _EVENTS and args and isinstance(args[0], str | bytes | os.PathLike):
-            path = os.path.realpath(os.fsdecode(args[0]))
-            if any(path == wall or path.startswith(wall + os.sep) for wall in closed):
+        for path in _paths(event, args):
+            if any(_within(path, wall) for wall in closed) or (
+                event in _BOTH and any(_within(wall, path) for wall in closed)
+            ):
                 raise PermissionError("the server's process may not open what is private")
 
     sys.addaudithook(hook)
+
+
+def assert_apart() -> None:
+    """Make sure that this process has loaded nothing of a client or of the data.
+
+    Raises:
+        RuntimeError: it has, which fails the run.
+    """
+    loaded = [name for name in sys.modules if name.startswith(_PRIVATE)]
+    if loaded:
+        raise RuntimeError(f"the server's process imported {sorted(loaded)}")
+
+
+def _paths(event: str, args: tuple[Any, ...]) -> Iterator[str]:
+    """Every path that an event is about, without links."""
+    count = 1 if event in _FIRST else 2 if event in _BOTH else 0
+    for arg in args[:count]:
+        if isinstance(arg, str | bytes | os.PathLike):
+            path = os.fsdecode(arg)
+            yield os.path.realpath(path)
+            if event == "sqlite3.connect" and path.startswith("file:"):
+                yield os.path.realpath(_of_address(path))
+
+
+def _of_address(address: str) -> str:
+    """The path in ``file:path?options``, ``file:///path`` or ``file://localhost/path``."""
+    path = re.split("[?#]", address.removeprefix("file:"), maxsplit=1)[0]
+    return unquote("/" + path[2:].partition("/")[2] if path.startswith("//") else path)
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)

@@ -1,4 +1,4 @@
-"""What could be had without the boundary: teachers, their ensemble, all data pooled.
+"""What could be had without the boundary: teachers, their ensemble, all data pooled, the optimum.
 
 Only the observer may ask: this opens the clients' stores (:mod:`simulations.opened`). The test
 rows are clean, whatever is wrong with what clients hold.
@@ -24,13 +24,16 @@ class Bounds:
         ensemble: metrics of the teachers' mean at test time, weighted as the run weighs.
         centralised: metrics of the clients' recipe on all private texts together, with texts
             and labels as the clients hold them.
-        answers: what "centralised" and "ensemble" predicted.
+        bayes: metrics of the exact p(label | text), where the data set knows it: no model can
+            expect a lower likelihood loss or Brier score. None elsewhere.
+        answers: what "centralised", "ensemble" and perhaps "bayes" predicted.
         kinds: of each client's teacher, in the order of the clients.
     """
 
     teachers: list[Metrics | None]
     ensemble: Metrics
     centralised: Metrics
+    bayes: Metrics | None
     answers: dict[str, Answers]
     kinds: list[str]
 
@@ -43,6 +46,7 @@ class Bounds:
         """The ``bounds`` of ``summary.json``."""
         return {
             "centralised": self.centralised,
+            "bayes": self.bayes,
             "ensemble": self.ensemble,
             "teachers": self.teachers,
             "kinds": self.kinds,
@@ -57,10 +61,21 @@ def measure(
     if not opened.teachers:
         return None
     alone, together, pooled = opened.alone(), opened.together(), opened.pooled()
+    answers, best = {"centralised": pooled, "ensemble": together}, _optimum(experiment, exam)
+    if best is not None:
+        answers["bayes"] = best
     return Bounds(
         teachers=[exam.grade(*alone[k]) if k in alone else None for k in range(len(opened.stores))],
         ensemble=exam.grade(*together),
         centralised=exam.grade(*pooled),
-        answers={"centralised": pooled, "ensemble": together},
+        bayes=None if best is None else exam.grade(*best),
+        answers=answers,
         kinds=[kind_of(recipe) for recipe in opened.recipes],
     )
+
+
+def _optimum(experiment: Experiment, exam: Examination) -> Answers | None:
+    """What cannot be done better, where it is known."""
+    known = experiment.data.dataset.optimum
+    test, public = known(exam.texts), known(exam.slice_texts)
+    return None if test is None or public is None else (test, public)

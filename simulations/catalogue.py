@@ -1,4 +1,4 @@
-"""``fedknot list``: every component there is, read from the files themselves."""
+"""``fedknot list``: all experiments and components there are, read from the files themselves."""
 
 import dataclasses
 import inspect
@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic.fields import FieldInfo
 
+from clients.availability import Availability
 from clients.mechanisms import Mechanism
 from clients.refinements import Refinement
 from clients.teachers import Teacher
@@ -14,9 +15,11 @@ from common.configure import dump, find, kind_of, kinds, unknown
 from common.encoders import Encoder
 from common.failures import ConfigError
 from server.aggregators import Aggregator
+from server.caches import Cache
 from server.cohorts import Cohort
 from server.feedbacks import Feedback
 from server.geometries import Geometry
+from server.hidings import Hiding
 from server.losses import DistillationLoss
 from server.reweightings import Reweighting
 from server.students import Student
@@ -24,6 +27,7 @@ from server.weightings import Weighting
 from simulations.attacks import Attack
 from simulations.corruptions import Corruption
 from simulations.datasets import Dataset
+from simulations.headers import experiments
 from simulations.partitions import Partition
 from simulations.poisons import Poison
 from simulations.yardsticks import Yardstick
@@ -40,6 +44,9 @@ FAMILIES: dict[str, type] = {
     "students": Student,
     "feedbacks": Feedback,
     "cohorts": Cohort,
+    "availability": Availability,
+    "caches": Cache,
+    "hidings": Hiding,
     "encoders": Encoder,
     "partitions": Partition,
     "corruptions": Corruption,
@@ -49,22 +56,24 @@ FAMILIES: dict[str, type] = {
     "poisons": Poison,
 }
 
+EXPERIMENTS = "experiments"
+SECTIONS = (EXPERIMENTS, *FAMILIES)
+"""Whatever there is a list of: the shipped experiments, and the families of components."""
+
 _PUBLIC = {"labels"}  # what a component needs of the server, not of a client
 
 
 def catalogue(family: str | None = None) -> dict[str, Any]:
     """Families, and for each member its kind, one-line manual, fields and disclosures.
 
+    The shipped experiments are one more family, whose members have names for kinds.
+
     Raises:
         ConfigError: there is no such family.
     """
-    if family is not None and family not in FAMILIES:
-        raise ConfigError(unknown("family", family, FAMILIES))
-    chosen = FAMILIES if family is None else {family: FAMILIES[family]}
-    return {
-        name: [_member(find(base, kind), kind) for kind in kinds(base)]
-        for name, base in chosen.items()
-    }
+    if family is not None and family not in SECTIONS:
+        raise ConfigError(unknown("family", family, SECTIONS))
+    return {name: _members(name) for name in (SECTIONS if family is None else (family,))}
 
 
 def table(made: dict[str, Any]) -> list[str]:
@@ -78,6 +87,13 @@ def table(made: dict[str, Any]) -> list[str]:
                 f"      {name} = {about['default']!r}" for name, about in member["fields"].items()
             ]
     return rows
+
+
+def _members(family: str) -> list[dict[str, Any]]:
+    if family == EXPERIMENTS:
+        return experiments()
+    base = FAMILIES[family]
+    return [_member(find(base, kind), kind) for kind in kinds(base)]
 
 
 def _member(component: type, kind: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from simulations.commands import (
     bench,
     compare,
     data,
+    frontier,
     poison,
     run,
     sweep,
@@ -36,6 +37,7 @@ app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("compare")(compare.compare)
 app.command("attack")(attack.attack)
+app.command("frontier")(frontier.frontier)
 app.command("poison")(poison.poison)
 app.command("yardsticks")(yardsticks.yardsticks)
 app.command("plan")(before.plan)

@@ -50,6 +50,8 @@ def diagnose(
     clients, weights = clients[theirs], weights[theirs]
     transfer = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256)
     inputs = open_reader(folder).read(transfer.texts, cache_dir() / "features")
+    asked, texts = terms.asked(terms.num_rounds), transfer.texts
+    rows = np.arange(len(texts)) if asked is None else asked
     said = [_released(folder, terms, int(client)) for client in clients]
     return {
         "loss": kind_of(config.loss),
@@ -57,10 +59,18 @@ def diagnose(
         "geometry": kind_of(config.geometry),
         **geometries(geometry, terms.geometry),
         # Of a secure sum nobody knows who said what.
-        "disputes": disputes(
-            predict(student, inputs), np.stack(said), clients, weights, geometry, transfer.texts
+        "disputes": _placed(
+            rows,
+            disputes(
+                predict(student, inputs[rows]),
+                np.stack(said),
+                clients,
+                weights,
+                geometry,
+                [texts[row] for row in rows],
+            ),
         )
-        if said
+        if said and len(rows)
         else [],
     }
 
@@ -107,6 +117,11 @@ def disputes(
     ]
 
 
+def _placed(rows: Ints, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Disputes about some of the texts, with their places among all of them."""
+    return [dispute | {"row": int(rows[dispute["row"]])} for dispute in found]
+
+
 def shortened(text: str) -> str:
     """One line of at most :data:`LETTERS` letters that any page can hold."""
     whole = text.encode("utf-8", "replace").decode()
@@ -115,9 +130,10 @@ def shortened(text: str) -> str:
 
 
 def _released(folder: Path, terms: Terms, client: int) -> Floats:
-    """Shape (N, C): what a client said in the last round, as it crossed."""
+    """Shape (N, C): what a client said in the last round, as it crossed; of the texts asked."""
     path = folder / "releases" / str(terms.num_rounds) / f"{client}.bin"
-    record = decode(path.read_bytes(), terms.layout, terms.num_rounds, client)
+    layout = terms.layout_of(terms.num_rounds)
+    record = decode(path.read_bytes(), layout, terms.num_rounds, client)
     return predictions(record, terms.bits, terms.subclasses).probs
 
 

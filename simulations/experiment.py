@@ -13,12 +13,16 @@ from pydantic import Field
 from clients.config import ClientConfig
 from common.component import component
 from common.configure import dump, load, unknown
+from common.encoders.numbers import Numbers
 from common.failures import BudgetExceeded, ConfigError
 from server.config import ServerConfig
 from server.subclasses import check_used
 from server.weightings import Weighting
+from simulations.caching import check_cache
 from simulations.corruptions import Corruption
+from simulations.corruptions.feature_noise import FeatureNoise
 from simulations.datasets import Dataset
+from simulations.hiding import check_hiding
 from simulations.partitions import Partition
 from simulations.partitions.natural import Natural
 from simulations.secure_sum import check_secure_sum
@@ -93,6 +97,9 @@ class Experiment:
         disclose: client-derived scalars that may cross beyond the predictions.
         bounds: whether the observer also measures the teachers, their ensemble and a
             model trained on all private texts together.
+        isolation: ``"process"`` for a process of its own for every task of every client, so that
+            none opens two clients' stores; slower, and the same bits. ``"shared"`` lets a worker
+            look after many clients in turn.
     """
 
     data: DataConfig
@@ -104,6 +111,7 @@ class Experiment:
     k_min: int = Field(default=1, ge=1)
     disclose: tuple[Literal["familiarity", "num_examples"], ...] = ()
     bounds: bool = False
+    isolation: Literal["shared", "process"] = "shared"
 
     def __post_init__(self) -> None:
         if self.k_min > self.data.num_clients:
@@ -111,11 +119,14 @@ class Experiment:
                 f"k_min is {self.k_min} but there are only {self.data.num_clients} clients; "
                 f"write k_min = {self.data.num_clients} or less"
             )
-        self._check_corrupted_clients()
+        self._check_corruptions()
+        self._check_assignment()
         self._check_budget()
         self._check_feedback()
         check_disclosed(self, self.server.weighting)
         check_secure_sum(self)
+        check_cache(self)
+        check_hiding(self)
         if self.clients.num_subclasses > 1:
             check_used(self.server)
         if (key := self.server.needs_labels) and self.data.labelled_transfer is None:
@@ -137,13 +148,32 @@ class Experiment:
                 "server.feedback = 'consensus'"
             )
 
-    def _check_corrupted_clients(self) -> None:
+    def _check_corruptions(self) -> None:
         for number, corruption in enumerate(self.data.corruptions):
             if max(corruption.clients, default=0) >= self.data.num_clients:
                 raise ConfigError(
                     f"data.corruptions[{number}].clients names client {max(corruption.clients)}; "
                     f"write at most {self.data.num_clients - 1}"
                 )
+            if self._slips_in_numbers(corruption):
+                raise ConfigError(
+                    f"data.corruptions[{number}] makes slips in texts, and clients.encoder reads "
+                    "numbers; write kind = 'feature_noise', unit = 'number'"
+                )
+
+    def _slips_in_numbers(self, corruption: Corruption) -> bool:
+        reads_numbers = isinstance(self.clients.encoder, Numbers) and self.clients.reads_features
+        return (
+            reads_numbers and isinstance(corruption, FeatureNoise) and corruption.unit != "number"
+        )
+
+    def _check_assignment(self) -> None:
+        given, number = self.clients.assignment, self.data.num_clients
+        if given is not None and len(given) != number:
+            raise ConfigError(
+                f"clients.assignment is about {len(given)} clients, and there are {number}; write "
+                f"{number} numbers"
+            )
 
     def _check_budget(self) -> None:
         """Say before anything is trained whether clients' budgets last for all rounds.
@@ -187,15 +217,21 @@ class Experiment:
     @property
     def run_id(self) -> str:
         """32 hex digits; the same for experiments in which the same bytes cross."""
-        table = {key: value for key, value in dump(self).items() if key != "bounds"}
+        silent = ("bounds", "isolation")  # what changes no byte changes no run id
+        table = {key: value for key, value in dump(self).items() if key not in silent}
         del table["server"]["timeouts"]
         del table["clients"]["vectorised"]
+        if self.clients.bias == "mean":
+            del table["clients"]["bias"]
         if table["clients"]["availability"] == {"kind": "always"}:
             del table["clients"]["availability"]
         if table["server"]["cohort"] == {"kind": "everyone"}:
             del table["server"]["cohort"]
         if "familiarity" not in self.disclose:
             del table["clients"]["familiarity"]
+        drawn = table["data"]["dataset"]
+        if (drawn["kind"], drawn.get("classes")) == ("vader", 5):
+            del drawn["classes"]
         if not self.data.corruptions:  # what changes nothing changes no run id
             del table["data"]["corruptions"]
         text = json.dumps(table, sort_keys=True)

@@ -5,7 +5,6 @@ it is used because only there actors can be told to heal.
 """
 
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -16,8 +15,9 @@ from flwr.simulation import run_simulation
 
 from common.failures import Failure
 from server.app import serve
+from server.hush import hush
 from server.patience import PatientGrid
-from server.walls import keep_out
+from server.walls import assert_apart, keep_out
 from simulations.environment import MAX_NODES
 from simulations.events import Progress
 from simulations.node import RemoteClientApp
@@ -57,10 +57,11 @@ def launch(
                 raise
             failure = error
         if patient.owed:
-            _assert_apart()
+            assert_apart()
             leave(failure)
 
     keep_out(folder)
+    hush()
     logging.getLogger("flwr").addFilter(_not_the_deprecation)
     run_simulation(
         server_app=app,
@@ -72,15 +73,7 @@ def launch(
             "init_args": {"address": address, "log_to_driver": False},
         },
     )
-    _assert_apart()
-
-
-def _assert_apart() -> None:
-    """The server's process must have loaded nothing of a client or of the data."""
-    private = ("clients", "simulations.datasets", "simulations.provision", "simulations.split")
-    loaded = [name for name in sys.modules if name.startswith(private)]
-    if loaded:
-        raise RuntimeError(f"the server's process imported {sorted(loaded)}")
+    assert_apart()
 
 
 def _not_the_deprecation(record: logging.LogRecord) -> bool:

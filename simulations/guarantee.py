@@ -1,6 +1,7 @@
-"""What clients' ledgers say was spent: the guarantee of a run, never read from its settings alone.
+"""What ledgers say was spent: the guarantee of a run, never read from its settings alone.
 
-Only the observer may ask: the ledgers lie beside the teachers, in the clients' stores.
+Only the observer may ask: clients' ledgers lie beside their teachers, in the clients' stores. That
+of a server trusted with the noise lies in its own.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,16 @@ from clients.mechanisms import Mechanism, Spending
 from clients.store import Store
 from common.blanks import blanks
 from common.configure import kind_of
+from common.gaussian_dp import composed
 from common.records import Flags
 from common.terms import Terms
+from server.draws import Draw, Draws
+from server.hidings import Hiding
 from simulations.experiment import Experiment
 
 NONE: dict[str, Any] = {"guarantee": "none", "epsilon": None, "delta": None, "unit": None}
 NOT_PRIVATE = "NOT PRIVATE (seeded noise)"
+CLIENT_LEVEL = "client-level Gaussian (trusted server)"
 
 
 def guarantee(folder: Path, experiment: Experiment) -> dict[str, Any]:
@@ -27,8 +32,11 @@ def guarantee(folder: Path, experiment: Experiment) -> dict[str, Any]:
         ``guarantee``: ``none``, the kind of the mechanism that every client's teachers were
         trained by, or that there is none because the noise was seeded, or on answers only, and
         then with the worst-case epsilon of that noise; ``epsilon`` of the client
-        that spent most, ``delta`` and the ``unit``; null where nothing is guaranteed.
+        that spent most, ``delta`` and the ``unit``; null where nothing is guaranteed. Where a
+        trusted server hides whole clients, also a few words on the ``noise``.
     """
+    if experiment.server.hiding is not None:
+        return _hidden(experiment.server.hiding, drawn(folder), experiment.num_rounds)
     mechanism = experiment.clients.mechanism
     if mechanism is None:
         return dict(NONE)
@@ -47,10 +55,45 @@ def _ledger(store: Store) -> list[Spending]:
     return entries if len(entries) == len(store.teacher_rounds()) else []
 
 
+def drawn(folder: Path) -> list[Draw]:
+    """What a trusted server noised; nothing where its ledger cannot be read."""
+    try:
+        return Draws(folder).read()
+    except (TypeError, ValueError):
+        return []
+
+
+def _hidden(hiding: Hiding, draws: Sequence[Draw], rounds: int) -> dict[str, Any]:
+    """Of a whole client; none where a round has no entry."""
+    if {draw.round for draw in draws} != set(range(1, rounds + 1)):
+        return dict(NONE)
+    if not all(draw.private for draw in draws):
+        return NONE | {"guarantee": NOT_PRIVATE}
+    most = max(draws, key=lambda draw: draw.sigma / draw.clients)
+    return {
+        "guarantee": CLIENT_LEVEL,
+        "epsilon": round(hiding.epsilon([draw.mu for draw in draws]), 6),
+        "delta": hiding.failure_probability(),
+        "unit": "client",
+        "noise": hiding.told(most.sigma, most.clients),
+    }
+
+
 def taught_by(folder: Path, experiment: Experiment) -> list[Store]:
     """The stores of the clients that have a teacher."""
     stores = [Store(folder / "clients" / str(k)) for k in range(experiment.data.num_clients)]
     return [store for store in stores if store.teacher_rounds()]
+
+
+def gaussian_mu(ledger: Sequence[Spending]) -> float | None:
+    """What trainings are together in Gaussian privacy; None where samples were drawn.
+
+    Steps over samples are not exactly Gaussian. Reference: Dong, Roth, Su. *Gaussian Differential
+    Privacy*, JRSS B 2022, corollary 3.3.
+    """
+    if not all(one.sampling == 1 for one in ledger):
+        return None
+    return composed([one.steps**0.5 / one.noise_multiplier for one in ledger])
 
 
 def _obfuscated(

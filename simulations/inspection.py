@@ -108,14 +108,18 @@ def _fields(terms: Terms) -> dict[str, str]:
             "masked words": f"{layout.rows} x {layout.classes + 2} of 32 bits, noise one by one",
             "public key": "32 bytes, before them",
         }
+    rows = str(layout.rows)
+    if terms.asking is not None:
+        rows = f"up to {len(terms.asking.drawn(1))} of {rows}"
     made = {
         "header": "56 bytes: magic, schema, bits, flags, round, client, rows, classes, binding",
-        "predictions": f"{layout.rows} x {layout.classes} codes of {layout.bits} bits",
+        "predictions": f"{rows} x {layout.classes} codes of {layout.bits} bits",
     }
     if "bias" in terms.disclosed:
-        made["bias"] = f"{layout.classes} codes: mean prediction on the '{terms.blanks}' texts"
+        what = "mean prediction" if terms.bias == "mean" else "how often each label wins"
+        made["bias"] = f"{layout.classes} codes: {what} on the '{terms.blanks}' texts"
     if "familiarity" in terms.disclosed:
-        made["familiarity"] = f"{layout.rows} codes: distance of each text to the client's own"
+        made["familiarity"] = f"{rows} codes: distance of each text to the client's own"
     if "num_examples" in terms.disclosed:
         made["num_examples"] = "4 bytes"
     return made
@@ -133,10 +137,13 @@ def _row(folder: Path, terms: Terms, entry: dict[str, Any]) -> dict[str, Any]:
             raise Refused(Reason.refused)
         if terms.secure is not None:
             return row  # nobody can look into it
-        record = decode(payload, terms.layout, entry["round"], entry["client"])
+        layout = terms.layout_of(entry["round"])
+        record = decode(payload, layout, entry["round"], entry["client"])
     except (OSError, Refused) as error:
         raise CheckFailed(f"releases/{entry['round']}/{path.name} is missing or damaged") from error
     probs = to_probs(record.codes, terms.bits).astype(np.float64)
+    if layout.rows == 0:  # all was known already
+        return row
     entropy = -(probs * np.log(np.maximum(probs, 1e-300))).sum(axis=1).mean()
     row["mean_entropy"] = round(float(entropy), 6)
     return row

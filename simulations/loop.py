@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from clients.app import guarded
-from clients.client import Client
+from clients.apart import runner
 from clients.flushing import settled
 from clients.side_by_side import SideBySide
-from common.messages import Answer, Question
+from clients.tasks import guarded, here
+from common.messages import Question
 from common.reasons import Reason
 from common.rosters import Roster
 from server.app import peak_mb
@@ -41,6 +42,7 @@ class _Clients:
 
     def __init__(self, stores: Path, coordinator: Coordinator, progress: Progress) -> None:
         self._stores, self._coordinator, self._progress = stores, coordinator, progress
+        self._run = runner(stores)
         self._carrier = coordinator.carrier
         self._out: set[int] = set()  # of this round, having failed over what was said
 
@@ -50,7 +52,10 @@ class _Clients:
         if not strangers:
             return
         room = SideBySide(guarded)
-        tasks = (("encode", Client.encode, dict), ("teachers", room.train, room.finished))
+        tasks = (
+            ("encode", partial(self._do, "encode"), dict),
+            ("teachers", partial(self._train, room), room.finished),
+        )
         for phase, task, finished in tasks:
             started = time.monotonic()
             ready = self._phase(phase, task, finished, sorted(ready))
@@ -66,8 +71,7 @@ class _Clients:
         started, status = time.monotonic(), dict[int, Reason]()
         self._coordinator.told(consensus, told)
         for done, client in enumerate(sorted(told), start=1):
-            store = self._stores / str(client)
-            status[client] = guarded(store, lambda one: one.refine(consensus))
+            status[client] = self._run(self._store(client), "refine", consensus).reason
             self._progress("refine", done, len(told))
         self._out = self._coordinator.heard(status)
         self._carrier.spend("refine", time.monotonic() - started)
@@ -75,20 +79,31 @@ class _Clients:
     def _phase(
         self,
         name: str,
-        task: Callable[[Client], None],
+        task: Callable[[int], Reason],
         finished: Callable[[], dict[int, Reason]],
         asked: list[int],
     ) -> set[int]:
         """Have clients do a task; return those that did it, some of them when all were asked."""
         status = {}
         for done, client in enumerate(asked, start=1):
-            status[client] = guarded(self._stores / str(client), task)
+            status[client] = task(client)
             self._progress(name, done, len(asked))
         status |= finished()
         ready = {client for client, reason in status.items() if reason is Reason.accepted}
         for client in sorted(status.keys() - ready):
             self._coordinator.exclude(client, status[client])
         return ready
+
+    def _store(self, client: int) -> Path:
+        return self._stores / str(client)
+
+    def _do(self, task: str, client: int) -> Reason:
+        return self._run(self._store(client), task, None).reason
+
+    def _train(self, room: SideBySide, client: int) -> Reason:
+        if self._run is here:
+            return guarded(self._store(client), room.train)
+        return self._do("train", client)  # beside nobody
 
     def answer(self, question: Question) -> None:
         """Bring every client's answer to the coordinator's gate; ask once more who has none."""
@@ -110,14 +125,15 @@ class _Clients:
         coordinator, whole = self._coordinator, False
         while not whole:
             invitation, invited = coordinator.invite(ready)
-            self._demand(invitation, invited, self._name_key)
+            self._demand("key", invitation, invited, coordinator.admit_key)
             roster = coordinator.close_list()
             if roster is not None:
-                self._demand(roster, set(roster.clients), self._contribute)
+                admit = partial(coordinator.admit, roster.question)
+                self._demand("mask", roster, set(roster.clients), admit)
             whole = coordinator.settle()
 
     def _demand(
-        self, roster: Roster, asked: set[int], task: Callable[[Client, Roster], Callable[[], None]]
+        self, task: str, roster: Roster, asked: set[int], admit: Callable[[int, bytes], object]
     ) -> None:
         """Bring a roster to clients and back what each has to say; ask once more who fails."""
         missing = dict.fromkeys(asked, Reason.timeout)
@@ -125,45 +141,24 @@ class _Clients:
             if again and missing:
                 self._coordinator.remind(roster, missing)
             for client in sorted(missing):
-                said: list[Callable[[], None]] = []
-                store = self._stores / str(client)
-                reason = guarded(store, lambda one, said=said: said.append(task(one, roster)))  # type: ignore[misc]
-                for bring in said:  # outside the guard: the server's failures are not the client's
-                    bring()
-                missing[client] = reason
+                outcome = self._run(self._store(client), task, roster)
+                if outcome.said is not None:
+                    admit(client, outcome.said.payload)
+                missing[client] = outcome.reason
             missing = {k: why for k, why in missing.items() if why is not Reason.accepted}
         for client, reason in missing.items():
             self._coordinator.exclude(client, reason)
 
-    def _name_key(self, client: Client, invitation: Roster) -> Callable[[], None]:
-        key = client.name_key(invitation)
-        return lambda: self._coordinator.admit_key(client.id, key)
-
-    def _contribute(self, client: Client, roster: Roster) -> Callable[[], None]:
-        answer = client.contribute(roster)
-
-        def bring() -> None:
-            self._coordinator.admit(roster.question, answer.client, answer.payload)
-
-        return bring
-
     def _ask(self, question: Question, asked: list[int], phase: str | None) -> dict[int, Reason]:
         """Ask some clients; return who did not answer, and why."""
-        answers: list[Answer] = []
         written: list[Path] = []
         missing: dict[int, Reason] = {}
         self._coordinator.sent(question, asked)
-
-        def ask(client: Client) -> None:
-            answer, files = client.draft(question)
-            answers.append(answer)
-            written.extend(files)
-
         for done, client in enumerate(asked, start=1):
-            reason = guarded(self._stores / str(client), ask)
-            while answers:  # outside the guard: the server's failures are not the client's
-                answer = answers.pop()
-                self._coordinator.admit(question, answer.client, answer.payload)
+            reason, said = self._run(self._store(client), "predict", question)
+            if said is not None:
+                written += said.written
+                self._coordinator.admit(question, client, said.payload)
             if reason is not Reason.accepted:
                 missing[client] = reason
             if phase is not None:

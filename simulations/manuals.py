@@ -1,4 +1,4 @@
-"""Reference pages, one for each family, written from the docstrings: ``list --markdown``."""
+"""Reference pages, one for each family, written from the files: ``list --markdown``."""
 
 import inspect
 import re
@@ -6,7 +6,9 @@ import textwrap
 from typing import Any
 
 from common.configure import find
-from simulations.catalogue import FAMILIES
+from simulations.catalogue import EXPERIMENTS, FAMILIES
+from simulations.crossings import crossings
+from simulations.headers import header
 
 _ROLE = re.compile(r":\w+:`~?([^`]*)`")
 _MATH = re.compile(r"\.\. math::\n?((?:[^\n]*\n)+?)(?=\n|\Z)")
@@ -25,17 +27,17 @@ def markdown(made: dict[str, Any]) -> list[str]:
 
 
 def disclosures(made: dict[str, Any]) -> list[str]:
-    """Which weighting has what cross beside the predictions: the table of the README."""
+    """What crosses beside the predictions, by weighting and by setting: the README's tables."""
     rows = ["| weighting | crosses beside the predictions | of the server |", "|---|---|---|"]
     for member in made["weightings"]:
         crosses = ", ".join(f"`{name}`" for name in member["discloses"]) or "nothing"
         labels = "public labels" if member["needs_public"] else ""
         rows.append(f"| `{member['kind']}` | {crosses} | {labels} |")
-    return rows
+    return [*rows, "", *crossings()]
 
 
 def _member(family: str, member: dict[str, Any]) -> list[str]:
-    text = inspect.getdoc(find(FAMILIES[family], member["kind"])) or ""
+    text = _text(family, member["kind"])
     told = [f"## {member['kind']}", "", *plain(text).splitlines(), ""]
     if member["fields"]:
         told += ["| setting | default |", "|---|---|"]
@@ -46,6 +48,13 @@ def _member(family: str, member: dict[str, Any]) -> list[str]:
     if member["needs_public"]:
         told += ["Needs known labels of some transfer texts (`data.labelled_transfer`).", ""]
     return told
+
+
+def _text(family: str, kind: str) -> str:
+    """All that is said of a member: its docstring, or the comment at its head."""
+    if family == EXPERIMENTS:
+        return textwrap.indent(f"{header(kind)}\n\nfedknot run {kind}", "    ")
+    return inspect.getdoc(find(FAMILIES[family], kind)) or ""
 
 
 def plain(text: str) -> str:

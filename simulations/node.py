@@ -17,3 +17,7 @@ class RemoteClientApp(ClientApp):
         from clients.app import app
 
         return app(message, context)
+
+
+app = RemoteClientApp()
+"""What ``flwr run`` loads: Flower does that in the server's process, too, to see whether it can."""

@@ -18,6 +18,7 @@ from clients.config import configured
 from clients.store import Store
 from clients.teachers import FittedTeacher, Inputs, Teacher
 from common.arrays import Floats
+from common.biases import Bias, biased_towards
 from common.blanks import blanks
 from common.encoders import Encoder, encode_cached
 from common.places import cache_dir
@@ -87,8 +88,8 @@ class Opened:
 
     @cached_property
     def _room(self) -> "_Room":
-        quiet = blanks(self.experiment.clients.blanks)
-        return _Room(self.exam, self.encoder, quiet, self.known.texts)
+        clients, known = self.experiment.clients, self.known.texts
+        return _Room(self.exam, self.encoder, blanks(clients.blanks), known, clients.bias)
 
     @cached_property
     def _on(self) -> dict[Where, dict[int, Predictions]]:
@@ -164,18 +165,20 @@ class _Room:
         encoder: of the run.
         quiet: the blanks.
         known: shared texts whose labels are public.
+        bias: what is said of the blanks.
     """
 
     exam: Examination
     encoder: Encoder
     quiet: Sequence[str]
     known: Sequence[str]
+    bias: Bias
 
     def answer(
         self, recipe: Teacher, teacher: FittedTeacher, where: Where, size: int
     ) -> Predictions:
         """What the client would have answered about these rows, unquantised."""
-        bias = teacher.predict(self.inputs(recipe, "quiet")).astype(np.float64).mean(axis=0)
+        bias = biased_towards(teacher.predict(self.inputs(recipe, "quiet")), self.bias)
         return Predictions(teacher.predict(self.inputs(recipe, where)), bias, size)
 
     def inputs(self, recipe: Teacher, where: Where) -> Inputs:

@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 
 from common.configure import kind_of
-from common.masked import masked_length
-from common.records import Layout, flags_of
-from common.rosters import KEY_BYTES
+from common.transfer import TransferSet
 from simulations.corruptions import Shard
 from simulations.datasets import Corpus
 from simulations.experiment import Experiment
+from simulations.hiding import expected_noise
 from simulations.pictures import holdings
-from simulations.provision import divide
+from simulations.provision import divide, terms_of
 from simulations.shards import corrupted, shards
 from simulations.skew import (
     copies,
@@ -23,6 +22,7 @@ from simulations.skew import (
     vocabulary_overlap,
 )
 from simulations.split import Split
+from simulations.traffic import loads, traffic
 
 _MOST_COMPARED = 2000
 """Shared texts that are held against all others, evenly spread; exact up to here."""
@@ -43,11 +43,8 @@ def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
     held = list(shards(experiment, corpus, parts))
     num_labels = len(corpus.geometry)
     counts = np.array(holdings([shard.labels for shard in held], num_labels))
-    flags = flags_of(experiment.disclosed)
-    columns = num_labels * experiment.clients.num_subclasses
-    layout = Layout(len(parts.transfer), columns, experiment.wire.bits, flags, bytes(32))
-    masked = masked_length(len(parts.transfer), num_labels) + KEY_BYTES
-    each = masked if experiment.wire.secure_sum else layout.length
+    shared = TransferSet(tuple(corpus.texts[row] for row in parts.transfer))
+    rounds = loads(experiment, terms_of(experiment, corpus, shared, experiment.clients.encoder))
     made = {
         "labels": list(corpus.geometry.names),
         "rows": {
@@ -59,9 +56,10 @@ def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
         "clients": _clients(experiment, corpus, parts, held, counts),
         "size_gini": round(size_gini(counts.sum(axis=1)), 4),
         "overlap": _overlap(corpus, parts, held),
-        "bytes_up_per_client_and_round": each,
-        "bytes_up": each * experiment.data.num_clients * experiment.num_rounds,
+        **traffic(rounds),
     }
+    if (noise := expected_noise(experiment, len(parts.transfer))) is not None:
+        made["hiding"] = noise
     if rehearsed:
         from simulations.estimate import estimate
 
@@ -111,7 +109,7 @@ def table(plan: dict[str, Any], most: int = 40) -> list[str]:
     made = [
         f"{rows['private']} private rows on {len(clients)} clients, {rows['transfer']} shared "
         f"texts, {rows['validation']} validation, {rows['test']} test",
-        f"each client sends {plan['bytes_up_per_client_and_round']:,} bytes a round",
+        *_sent(plan),
         "",
         "client   rows   skew  transport  labels  words  "
         + "  ".join(f"{name[:12]:>12}" for name in plan["labels"]),
@@ -128,6 +126,26 @@ def table(plan: dict[str, Any], most: int = 40) -> list[str]:
     return [*made, "", *_below(plan)]
 
 
+def _sent(plan: dict[str, Any]) -> list[str]:
+    """Bytes of one client, and messages of all."""
+    rounds, clients = plan["rounds"], len(plan["clients"])
+    told = []
+    for title, verb in (("up", "sends"), ("down", "gets")):
+        most, total = plan[f"bytes_{title}_per_client_and_round"], plan[f"bytes_{title}_per_client"]
+        same = all(one[title] == most for one in rounds)
+        line = f"each client {verb} {most:,} bytes a round" + ("" if same else " at most")
+        told.append(line if len(rounds) == 1 else f"{line}, {total:,} bytes in all")
+    asked = sum(one["asked"] for one in rounds) / len(rounds)
+    if asked < clients:
+        ever = plan["clients_asked"]
+        told.append(f"a round asks {asked:g} of {clients} clients, all together {ever} of them")
+    down = sum(row["messages"] for row in plan["crossing"]["down"])
+    up = sum(row["messages"] for row in plan["crossing"]["up"])
+    rest = "" if up == plan["messages"] else f" ({plan['messages']:,} of them answers)"
+    told.append(f"if nobody drops out, {up:,} messages come up{rest} and {down:,} go down")
+    return told
+
+
 def _below(plan: dict[str, Any]) -> list[str]:
     """What is one number for all clients, and what the columns are."""
     shared, clients = plan["overlap"], plan["clients"]
@@ -140,12 +158,15 @@ def _below(plan: dict[str, Any]) -> list[str]:
         f"private ({shared['private']['near']} nearly), {shared['test']['exact']} also test "
         f"({shared['test']['near']} nearly)",
     ]
+    if "hiding" in plan:
+        told.append(f"a trusted server hides whole clients: {plan['hiding']}")
     if "estimate" in plan:
         guess = plan["estimate"]
         phases = ", ".join(f"{name} {s:.1f}" for name, s in guess["seconds"].items())
         told.append(f"estimate, from a rehearsal on this machine, in seconds: {phases}")
         told.append(
-            f"estimate of memory: {guess['process_mb']} MB for each of {guess['workers']} workers"
+            f"estimate of memory: {guess['process_mb']} MB for each of {guess['workers']} workers, "
+            f"{guess['server_mb']} MB for the server"
         )
     return told
 

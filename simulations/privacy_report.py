@@ -15,9 +15,12 @@ from clients.mechanisms import Spending
 from common.failures import FolderError
 from common.files import read_json
 from common.gaussian_dp import composed
+from server.draws import Draw
+from simulations.attack_findings import told
 from simulations.experiment import Experiment, read
 from simulations.folder import refuse_later, summary_of
-from simulations.guarantee import guarantee, taught_by
+from simulations.guarantee import drawn, gaussian_mu, guarantee, taught_by
+from simulations.limits import limits
 from simulations.what_crossed import crossed
 
 SCHEMA = 1
@@ -29,11 +32,15 @@ _UNCOVERED = (
     "one person's examples at several clients",
     "the encoder and the transfer texts, which are public",
 )
-_LIMITS = (
-    "threat model: everybody who sees what crosses, the server included, and follows the protocol",
-    "not covered: a client that lies, or that sends private data in place of predictions",
-    "the transfer set is pinned by its hash in every client's store",
-    "a simulation runs all clients as one user of one system",
+_OUTSIDE = (
+    "the server itself, which sees every answer",
+    "the rest of this folder: answers, the key of the noise, logs, tables, pictures and every "
+    "figure about single clients, teachers or their ensemble; covered are the student and what "
+    "clients are told back",
+    "who takes part, who answers, and when",
+    "settings that were chosen by looking at private data",
+    "one person's examples at several clients",
+    "the encoder and the transfer texts, which are public",
 )
 
 
@@ -46,18 +53,19 @@ def privacy_report(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``crossed`` (:func:`simulations.what_crossed.crossed`), ``guarantee``, ``measured`` (of
-        ``attack.json``, if it lies there), ``cost`` and ``limits``.
+        ``attack.json``, if it lies there: :func:`simulations.attack_findings.told`), ``cost`` and
+        ``limits`` (:func:`simulations.limits.limits`).
     """
     experiment = read(str(folder / "experiment.toml"))
-    promised = _promised(folder, experiment)
+    promised, found = _promised(folder, experiment), measured(folder)
     return {
         "schema": SCHEMA,
         "status": summary["status"],
-        "crossed": crossed(folder, accounted=promised["epsilon"] is not None),
+        "crossed": crossed(folder, accounted=_covers_answers(experiment, promised)),
         "guarantee": promised,
-        "measured": measured(folder),
-        "cost": _cost(summary),
-        "limits": _limits(summary),
+        "measured": found,
+        "cost": _cost(summary) | without_protection(found),
+        "limits": limits(folder, summary),
     }
 
 
@@ -80,22 +88,44 @@ def measured(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {"attacked": False, "say": UNMEASURED}
     try:
-        found = read_json(path)
-        return {
-            "attacked": True,
-            "battery": found["battery"],
-            "decisions": found.get("game", {}).get("decisions"),
-            "strongest": found["strongest"],
-            "broken_promises": found["faults"],
-        }
+        return told(read_json(path))
     except (ValueError, KeyError, TypeError, AttributeError) as damage:
         raise FolderError(f"{path} is damaged; type fedknot attack anew") from damage
+
+
+def without_protection(found: Mapping[str, Any]) -> dict[str, float | None]:
+    """For the section "cost": the student's accuracy where nothing protects, if that is known."""
+    return {"without_protection": found.get("without_protection")}
+
+
+def _covers_answers(experiment: Experiment, promised: Mapping[str, Any]) -> bool:
+    """Whether answers are covered when they cross; noise of the server comes after that."""
+    return promised["epsilon"] is not None and experiment.server.hiding is None
+
+
+def _hidden(draws: Sequence[Draw]) -> dict[str, Any]:
+    """What the promise of a trusted server rests on."""
+    return {
+        "trainings": len(draws),
+        "counted": "noised sum",
+        "mu": round(composed([draw.mu for draw in draws]), 6),
+        "accountant": "closed form of Gaussian differential privacy",
+        "spent": [
+            f"round {draw.round}: {draw.clients} clients on {draw.rows} texts, sigma "
+            f"{draw.sigma:.4g} on the sum"
+            for draw in draws
+        ],
+        "noise": "the operating system",
+        "not_covered": list(_OUTSIDE),
+    }
 
 
 def _promised(folder: Path, experiment: Experiment) -> dict[str, Any]:
     """The ``privacy`` of the summary, and from the ledgers what it rests on."""
     made = guarantee(folder, experiment)
     mechanism = experiment.clients.mechanism
+    if experiment.server.hiding is not None and made["epsilon"] is not None:
+        return made | _hidden(drawn(folder))
     if mechanism is None or made["epsilon"] is None:
         return made | {"trainings": 0, "mu": None, "accountant": None, "spent": []}
     ledgers = [spent(store) for store in taught_by(folder, experiment)]
@@ -105,7 +135,7 @@ def _promised(folder: Path, experiment: Experiment) -> dict[str, Any]:
         "mu": _mu(worst),
         "accountant": _accountant(worst),
         "spent": [_told(one) for one in worst],
-        "noise": "the operating system",
+        "noise": _noise(worst),
         "not_covered": list(_UNCOVERED),
     }
 
@@ -116,9 +146,13 @@ def _whole(ledger: Sequence[Spending]) -> bool:
 
 def _mu(ledger: Sequence[Spending]) -> float | None:
     """Of Gaussian privacy; None where samples were drawn, which is not exactly Gaussian."""
-    if not _whole(ledger):
-        return None
-    return round(composed([one.steps**0.5 / one.noise_multiplier for one in ledger]), 6)
+    mu = gaussian_mu(ledger)
+    return None if mu is None else round(mu, 6)
+
+
+def _noise(ledger: Sequence[Spending]) -> str:
+    private = all(one.private for one in ledger)
+    return "the operating system" if private else "seeded: NOT PRIVATE"
 
 
 def _accountant(ledger: Sequence[Spending]) -> str:
@@ -146,12 +180,3 @@ def _cost(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _accuracy(metrics: Mapping[str, Any] | None) -> float | None:
     return None if metrics is None else float(metrics["accuracy"])
-
-
-def _limits(summary: Mapping[str, Any]) -> list[str]:
-    made = list(_LIMITS)
-    if not summary.get("isolated"):
-        made.append("server and clients were one process: nothing about separation was tested")
-    if summary.get("faults"):
-        made.append("faults were injected: this run is a test of failures")
-    return made

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from clients.apart import mark
 from clients.store import Store
 from common.arrays import Ints
 from common.blanks import blanks, blanks_sha256
@@ -18,12 +19,15 @@ from common.configure import dump, kind_of, load
 from common.encoders import Encoder, encode_cached, resolve
 from common.failures import ConfigError
 from common.files import read_json, read_lines, write_json, write_lines
+from common.labels import LabelGeometry
 from common.places import cache_dir
 from common.seeds import derive, stream
 from common.sites import forget, register
 from common.terms import Terms
 from common.transfer import TransferSet
 from server.plan import LABELS, ServerPlan
+from server.subclasses import fine
+from simulations.caching import kept
 from simulations.corruptions import Shard
 from simulations.datasets import Corpus
 from simulations.events import Progress
@@ -58,16 +62,16 @@ def _clear(folder: Path) -> None:
     """Undo what an attempt did before it was cut short; nobody has acted on it yet."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         forget(read_json(folder / "terms.json")["site"])
-    for store in (folder / "clients").iterdir():
-        shutil.rmtree(store)
+    for entry in (folder / "clients").iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def _fill(experiment: Experiment, folder: Path) -> None:
     corpus, parts = divide(experiment)
-    experiment.server.loss.check(experiment.server.geometry.build(corpus.geometry))
+    _check_loss(experiment, corpus.geometry)
     encoder = resolve(experiment.clients.encoder)
     transfer = TransferSet(tuple(corpus.texts[row] for row in parts.transfer))
-    terms = _terms(experiment, corpus, transfer, encoder)
+    terms = terms_of(experiment, corpus, transfer, encoder)
     terms.save(folder / "terms.json")
     transfer.save(folder / "transfer.jsonl")
     ServerPlan(dump(experiment.server), derive(experiment.seed, "server")).save(folder)
@@ -80,7 +84,16 @@ def _fill(experiment: Experiment, folder: Path) -> None:
     for client, shard in enumerate(shards(experiment, corpus, parts)):
         config = dump(experiment.clients.own(client, encoder))
         _stock(experiment.seed, folder, client, shard, config)
+    if experiment.isolation == "process":
+        mark(folder / "clients")
     register(terms.site, folder / "clients")
+
+
+def _check_loss(experiment: Experiment, labels: LabelGeometry) -> None:
+    """Refuse a ground cost that the loss cannot serve before anything is encoded or trained."""
+    cost, subclasses = experiment.server.geometry.build(labels), experiment.clients.num_subclasses
+    for one in (cost, *([fine(cost, subclasses)] if subclasses > 1 else [])):
+        experiment.server.loss.check(one)
 
 
 def divide(experiment: Experiment) -> tuple[Corpus, Split]:
@@ -99,9 +112,10 @@ def divide(experiment: Experiment) -> tuple[Corpus, Split]:
     return corpus, parts
 
 
-def _terms(
+def terms_of(
     experiment: Experiment, corpus: Corpus, transfer: TransferSet, encoder: Encoder
 ) -> Terms:
+    """What the parties of a run agree on; every call draws a site of its own."""
     return Terms(
         run=experiment.run_id,
         site=secrets.token_hex(16),
@@ -121,6 +135,8 @@ def _terms(
         bits_down=experiment.bits_down,
         subclasses=experiment.clients.num_subclasses,
         secure_sum=agreed(experiment),
+        cache=kept(experiment),
+        bias=experiment.clients.bias,
     )
 
 

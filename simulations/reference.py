@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from common.files import write_text
-from simulations.catalogue import FAMILIES, catalogue
+from simulations.catalogue import SECTIONS, catalogue
 from simulations.manuals import disclosures, markdown
 
 _TABLE = re.compile(r"(?<=<!-- disclosures -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
@@ -16,7 +16,7 @@ def rewrite(root: Path) -> None:
     Args:
         root: of a working copy of the project.
     """
-    for family in FAMILIES:
+    for family in SECTIONS:
         page = root / "docs" / "components" / f"{family}.md"
         page.parent.mkdir(exist_ok=True)
         write_text(page, "\n".join(markdown(catalogue(family))) + "\n")

@@ -36,7 +36,7 @@ def complete(
         folder: the run folder; the server's outcome is read from it.
         experiment: as resolved.
         student: its metrics on the test rows.
-        bounds: teachers, ensemble and centralised, or None.
+        bounds: teachers, ensemble, centralised and perhaps the optimum, or None.
         call: how the run was called.
         intervals: of the student's and the bounds' metrics, over test samples.
     """
@@ -126,7 +126,9 @@ def _told(summary: dict[str, Any], folder: Path) -> list[str]:
 def _guarantee(privacy: dict[str, Any]) -> str:
     if privacy["epsilon"] is None:
         return str(privacy["guarantee"])
-    return f"{privacy['guarantee']}, epsilon {privacy['epsilon']:.3g} at delta {privacy['delta']:g}"
+    noise = f", {privacy['noise']}" if "noise" in privacy else ""
+    cost = f"epsilon {privacy['epsilon']:.3g} at delta {privacy['delta']:g}"
+    return f"{privacy['guarantee']}, {cost}{noise}"
 
 
 def _phases(seconds: dict[str, float]) -> tuple[str, ...]:
@@ -161,12 +163,14 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     best = max(teachers, key=lambda t: float(t["accuracy"]))
     known = [k for k in best if all(t[k] is not None for t in teachers)]
     mean = {k: sum(t[k] for t in teachers) / len(teachers) for k in known}
+    optimum = [("Bayes optimum", bounds["bayes"])] if bounds.get("bayes") else []
     return [
         *rows,
         ("best teacher", best),
         ("mean teacher", mean),
         ("ensemble at test time", bounds["ensemble"]),
         ("centralised bound", bounds["centralised"]),
+        *optimum,
     ]
 
 

@@ -48,8 +48,8 @@ def verify(folder: Path, progress: Progress) -> dict[str, Any]:
     if summary["status"] != "complete":
         raise FolderError(f"{folder} holds a run that is {summary['status']}; resume it first")
     experiment = read(str(folder / "experiment.toml"))
-    mechanism = experiment.clients.mechanism
-    if mechanism is not None and mechanism.private:
+    noisy = (experiment.clients.mechanism, experiment.server.hiding)
+    if any(one is not None and one.private for one in noisy):
         return {"equal": None, "hashes": summary["hashes"]}
     with tempfile.TemporaryDirectory(prefix="fedknot-verify-") as home:
         again = _again(experiment, Path(home) / "run", progress)

@@ -12,7 +12,7 @@ from common.fixed_point import EXTRA
 from common.masked import masked_length
 from common.quantise import packed_length
 from common.reasons import Reason
-from common.records import CONSENSUS, HEADER, Flags
+from common.records import CONSENSUS, HEADER, Flags, Layout
 from common.rosters import KEY_BYTES, KEYS, MASKED
 from common.terms import Terms
 
@@ -52,10 +52,9 @@ def crossed(folder: Path, accounted: bool) -> dict[str, Any]:
             "sides": _sides(server, clients),
         },
         "fields": [
-            row | {"messages": len(of), "bytes": len(of) * row["bytes_per_message"]}
-            for schema, rows in _fields(terms, accounted).items()
-            if (of := [entry for entry in taken if entry["schema"] == schema])
-            for row in rows
+            row
+            for schema in (terms.schema, KEYS)
+            for row in _counted(terms, accounted, schema, taken)
         ],
         "up": {
             "messages": len(taken),
@@ -99,7 +98,22 @@ def _down(clients: Entries) -> list[dict[str, Any]]:
     ]
 
 
-def _fields(terms: Terms, accounted: bool) -> dict[int, list[dict[str, Any]]]:
+def _counted(terms: Terms, accounted: bool, schema: int, taken: Entries) -> list[dict[str, Any]]:
+    """What accepted messages of a schema held, field by field; the largest where rounds differ."""
+    made: dict[str, dict[str, Any]] = {}
+    rounds = Counter(entry["round"] for entry in taken if entry["schema"] == schema)
+    for server_round, count in sorted(rounds.items()):
+        for row in _fields(terms, accounted, server_round)[schema]:
+            known = made.setdefault(row["field"], row | {"messages": 0, "bytes": 0})
+            size = row["bytes_per_message"]
+            known["messages"] += count
+            known["bytes"] += count * size
+            if size > known["bytes_per_message"]:
+                known |= {"shape": row["shape"], "bytes_per_message": size}
+    return list(made.values())
+
+
+def _fields(terms: Terms, accounted: bool, server_round: int) -> dict[int, list[dict[str, Any]]]:
     """By schema, what one message holds; its bytes add up to the only length it can have."""
     yes = "yes" if accounted else "no"
     head = _row("header", "fixed", "-", HEADER.size, False, _NO_ACCOUNT)
@@ -109,11 +123,10 @@ def _fields(terms: Terms, accounted: bool) -> dict[int, list[dict[str, Any]]]:
         words = _row("masked words", "uint32", f"{terms.rows} x {columns}", size, True, yes)
         key = _row("public key", "bytes", str(KEY_BYTES), KEY_BYTES, False, _NO_ACCOUNT)
         return {MASKED: [head, words], KEYS: [key]}
-    return {terms.schema: [head, *_clear(terms, yes)]}
+    return {terms.schema: [head, *_clear(terms.layout_of(server_round), yes)]}
 
 
-def _clear(terms: Terms, yes: str) -> Iterator[dict[str, Any]]:
-    layout = terms.layout
+def _clear(layout: Layout, yes: str) -> Iterator[dict[str, Any]]:
     codes = f"uint{layout.bits}"
 
     def row(name: str, count: int, shape: str, covered: str) -> dict[str, Any]:

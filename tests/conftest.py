@@ -23,13 +23,17 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """One cluster at a time: two on one machine take each other's time, and fail by it.
+    """One cluster at a time: two on one machine take each other's time, and may fail by it.
 
-    Benches that watch and kill processes count those of other benches as their own.
+    Benches that watch and kill processes count those of other benches as their own. Of the slow
+    tests, which are patient, those that search or watch whole runs go beside the others.
     """
     for item in items:
-        if item.get_closest_marker("ray") or item.path.name.startswith("test_bench_"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+        watches = item.path.name.startswith("test_bench_")
+        if item.get_closest_marker("ray") or watches:
+            watches |= item.path.parent.name == "taint"
+            aside = watches and item.get_closest_marker("slow")
+            item.add_marker(pytest.mark.xdist_group("watching" if aside else "ray"))
 
 
 @pytest.hookimpl(tryfirst=True)

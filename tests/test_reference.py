@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from simulations.catalogue import FAMILIES, catalogue
+from simulations.catalogue import SECTIONS, catalogue
 from simulations.manuals import disclosures, markdown, plain
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SECTIONS)
 def test_the_page_of_a_family_is_what_its_docstrings_say(family):
     page = (ROOT / "docs" / "components" / f"{family}.md").read_text()
     assert page == "\n".join(markdown(catalogue(family))) + "\n", "type: make docs"
@@ -18,7 +18,7 @@ def test_the_page_of_a_family_is_what_its_docstrings_say(family):
 
 def test_there_is_no_page_without_a_family():
     pages = {path.stem for path in (ROOT / "docs" / "components").glob("*.md")}
-    assert pages == set(FAMILIES)
+    assert pages == set(SECTIONS)
 
 
 def test_the_table_of_the_readme_is_what_weightings_need():

@@ -9,6 +9,10 @@ from clients.mechanisms._gradients import Net
 from clients.teachers.frozen_mlp import FrozenMlp
 from common.arrays import Floats
 
+_NORM = 10.0
+"""Root mean square norm of what is seen of the public features. Beside it the bias, an input of 1,
+learns slowly: of a client's own label shares, which hold for nobody else, less is learned."""
+
 
 class View:
     """Features as the mechanism sees them: shifted, turned, shortened; known to everybody."""
@@ -20,11 +24,12 @@ class View:
     def of(cls, shared: Floats, subspace: int) -> "View":
         """From public features (N, D): principal directions (D, R), largest first."""
         centre = shared.mean(axis=0)
-        scale = float(np.sqrt(np.mean(np.sum(shared * shared, axis=1)))) or 1.0
         _, vectors = np.linalg.eigh(np.cov(shared - centre, rowvar=False, bias=True))
         directions = vectors[:, ::-1][:, :subspace]
         signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(directions.shape[1])])
-        return cls(centre, directions * signs, scale)
+        seen = (shared - centre) @ directions
+        scale = float(np.sqrt(np.mean(np.sum(seen * seen, axis=1)))) / _NORM
+        return cls(centre, directions * signs, scale or 1.0)
 
     def of_features(self, features: Floats) -> Floats:
         """Shape (M, R + 1); the last column is 1."""

@@ -39,10 +39,13 @@ class DpGd(Mechanism):
     back what all think, a training starts from what that teaches, which costs nothing, and is
     one more release of the same examples, which does.
 
-    Features are first shifted, scaled and projected onto the ``subspace`` leading principal
-    directions of the *public* transfer texts' features, which costs nothing and leaves less to
-    be noised; what comes out is folded back into weights over the features themselves, so that
-    a teacher looks like any other of its kind.
+    Features are first shifted, projected onto the ``subspace`` leading principal directions of
+    the *public* transfer texts' features, and scaled to a norm of 10 there (root mean square),
+    which costs nothing and leaves less to be noised; what comes out is folded back into weights
+    over the features themselves, so that a teacher looks like any other of its kind. Beside
+    features of that size the bias, an input of 1, hardly moves: a client's own label shares,
+    which are others elsewhere, are learned less than what its texts say. How the defaults were
+    chosen: ``docs/guarantees.md``.
 
     Unit: one example of one client, added or removed. Not covered: M itself, which scales the
     step; settings that were chosen by looking at private data; the same person's examples at
@@ -56,7 +59,8 @@ class DpGd(Mechanism):
             that of one training.
         delta: probability with which the promise may fail; well below 1 / M.
         steps: T.
-        clip: S, the largest norm of one example's gradient.
+        clip: S, the largest norm of one example's gradient, which is that of the example's
+            features, some 10, times how wrong the teacher is about it.
         learning_rate: eta.
         momentum: beta.
         subspace: directions that are kept; all if there are fewer.
@@ -74,8 +78,8 @@ class DpGd(Mechanism):
     delta: float = Field(default=1e-5, gt=0, lt=1)
     budget: float | None = Field(default=None, gt=0)
     steps: int = Field(default=30, ge=1)
-    clip: float = Field(default=1.0, gt=0)
-    learning_rate: float = Field(default=10.0, gt=0)
+    clip: float = Field(default=15.0, gt=0)
+    learning_rate: float = Field(default=0.05, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     subspace: int = Field(default=128, ge=1)
     noise_seed: int | None = Field(default=None, ge=0)

@@ -93,10 +93,10 @@ def fit(
     """
     seed = int(rng.integers(2**63))
     if len(labels) == 0:
-        own = _started(network, None)
+        own = started(network, None)
     else:
         generator = torch.Generator().manual_seed(seed)
-        own = _started(network, generator)
+        own = started(network, generator)
         with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream
             torch.manual_seed(seed)
             steps = num_steps(pace, len(labels))
@@ -122,7 +122,7 @@ def refine(
     generator, stored = torch.Generator().manual_seed(seed), fitted.tensors()
     own = {name: torch.tensor(stored[name], requires_grad=True) for name in network.own}
     if network.fresh and not any(stored[name].any() for name in network.fresh):
-        own = _started(network, generator)
+        own = started(network, generator)
     even = replace(network, fast=frozenset())
     with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream
         torch.manual_seed(seed)
@@ -191,7 +191,7 @@ class FittedNetwork(FittedTeacher):
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             batch = order[start : start + _ROWS_AT_ONCE]
             with torch.inference_mode():
-                scores = _scores(self.network, own, [rows[i] for i in batch])
+                scores = scores_of(self.network, own, [rows[i] for i in batch])
             yield batch, scores
 
     @override
@@ -235,7 +235,7 @@ def descend(
     network.module.train()
     try:
         for step, chosen in enumerate(order, 1):
-            scores = _scores(network, own, [rows[i] for i in chosen.tolist()])
+            scores = scores_of(network, own, [rows[i] for i in chosen.tolist()])
             update(course.loss(scores, chosen))
             if progress is not None:
                 progress(step, course.steps)
@@ -247,14 +247,7 @@ def _updates(
     network: Network, own: dict[str, Tensor], rate_and_decay: tuple[float, float], steps: int
 ) -> Callable[[Tensor], None]:
     rate, decay = rate_and_decay
-    fast = [t for name, t in own.items() if name in network.fast]
-    slow = [t for name, t in own.items() if name not in network.fast]
-    groups = [
-        {"params": part, "lr": rate * factor}
-        for part, factor in ((slow, 1.0), (fast, _HEAD_RATE))
-        if part
-    ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=decay, fused=True)
+    optimiser = torch.optim.AdamW(groups_of(network, own, rate), weight_decay=decay, fused=True)
     warm = max(1, round(_WARM_UP * steps))
 
     def share(step: int) -> float:
@@ -272,12 +265,24 @@ def _updates(
     return update
 
 
-def _scores(network: Network, own: dict[str, Tensor], rows: Sequence[Row]) -> Tensor:
+def groups_of(network: Network, own: dict[str, Tensor], rate: float) -> list[dict[str, Any]]:
+    """What an optimiser is given: a teacher's own part, and how fast which of it learns."""
+    fast = [t for name, t in own.items() if name in network.fast]
+    slow = [t for name, t in own.items() if name not in network.fast]
+    return [
+        {"params": part, "lr": rate * factor}
+        for part, factor in ((slow, 1.0), (fast, _HEAD_RATE))
+        if part
+    ]
+
+
+def scores_of(network: Network, own: dict[str, Tensor], rows: Sequence[Row]) -> Tensor:
+    """Scores (B, C) of rows that are padded to the longest, by a teacher's own part."""
     made: Tensor = functional_call(network.module, own, padded(rows, network.pad))
     return made
 
 
-def _started(network: Network, generator: torch.Generator | None) -> dict[str, Tensor]:
+def started(network: Network, generator: torch.Generator | None) -> dict[str, Tensor]:
     """Where training sets out from; new matrices are uniform in +-1/sqrt(fan-in), or zero."""
     known = dict(network.module.named_parameters())
     own = {name: known[name].detach().clone() for name in network.own}

@@ -35,6 +35,7 @@ class Aggregator(ABC):
         sees_all_samples: whether the target of one sample depends on what is said of others.
         of_sums: whether it follows from sums over clients: of weights times probabilities or, where
             it has a ``floor``, times the logarithms of probabilities not below that.
+        robust: whether it is meant to bear with a minority that lies.
     """
 
     repeats_agreement: ClassVar[bool] = True
@@ -42,6 +43,7 @@ class Aggregator(ABC):
     matches_subclasses: ClassVar[bool] = False
     sees_all_samples: ClassVar[bool] = False
     of_sums: ClassVar[bool] = False
+    robust: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

@@ -2,7 +2,6 @@
 
 from typing import ClassVar, final
 
-import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
@@ -11,11 +10,7 @@ from common.component import component
 from common.labels import LabelGeometry
 from server.aggregators import Aggregator, Targets
 from server.aggregators._consensus import mixture, one_target
-from server.aggregators.geometric_median import GeometricMedian
-from server.opinions import distributions
-from server.weightings import normalised
-
-_MIDDLE = GeometricMedian()
+from server.outliers import guarded, outlier_scores
 
 
 @final
@@ -39,9 +34,10 @@ class ExpGuard(Aggregator):
     Departures: in the source a server keeps the weights and multiplies them in every round by
     :math:`e^{-\eta' s_k}`, and the scores come from any robust rule, first of all from filtering
     along the direction of the largest variance. An aggregator here keeps nothing from round to
-    round; teachers that stay the same have the same scores in every round, so that
-    :math:`\eta` stands for t rounds of the source at step size :math:`\eta / t`. Where teachers
-    change, a liar who behaves for a round is forgiven at once. The middle here is the geometric
+    round (the weighting ``exp_guard`` does); teachers that stay the same have the same scores in
+    every round, so that :math:`\eta` stands for t rounds of the source at step size
+    :math:`\eta / t`. Where teachers change, a liar who behaves for a round is forgiven at once.
+    The middle here is the geometric
     median, which the source also scores by; it has no direction that is undefined where two
     variances are equal.
 
@@ -54,16 +50,12 @@ class ExpGuard(Aggregator):
     """
 
     sees_all_samples: ClassVar[bool] = True
+    robust: ClassVar[bool] = True
 
     strength: float = Field(default=10.0, ge=0, le=1000)
 
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
-        middle = _MIDDLE.combine(probs, weights, geometry).probs[0]
-        gaps = distributions(probs) - middle
-        scores = np.sqrt((gaps * gaps).sum(axis=2)).mean(axis=1)  # (K,)
-        shares = normalised(weights)
-        logs = np.where(shares > 0, -self.strength * scores[:, None], -np.inf)
-        # Against the best that is believed on a sample, so that no column dies out.
-        guarded = shares * np.exp(logs - logs.max(axis=0))
-        return one_target(mixture(probs, guarded))
+        del geometry
+        penalties = self.strength * outlier_scores(probs, weights)
+        return one_target(mixture(probs, guarded(weights, penalties)))

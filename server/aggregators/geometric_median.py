@@ -1,6 +1,6 @@
 """The point with the least sum of distances to all opinions."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -47,19 +47,26 @@ class GeometricMedian(Aggregator):
     in Banach Spaces*, 2015, lemma 2.1.
     """
 
+    robust: ClassVar[bool] = True
+
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
         del geometry
-        rows, shares = distributions(probs), normalised(weights)
-        made = np.einsum("kn,knc->nc", shares, rows)
-        moving = np.arange(len(made))
-        for _ in range(_STEPS):
-            steps = _steps(rows[:, moving], shares[:, moving], made[moving])
-            made[moving] += steps
-            moving = moving[np.sqrt((steps * steps).sum(axis=1)) > _SETTLED]
-            if not len(moving):
-                break
-        return one_target(np.maximum(_snapped(rows, shares, made), 0.0))
+        return middle(probs, weights)
+
+
+def middle(probs: Floats, weights: Floats) -> Targets:
+    """The geometric median of opinions (K, N, C) under weights (K, N), as one target."""
+    rows, shares = distributions(probs), normalised(weights)
+    made = np.einsum("kn,knc->nc", shares, rows)
+    moving = np.arange(len(made))
+    for _ in range(_STEPS):
+        steps = _steps(rows[:, moving], shares[:, moving], made[moving])
+        made[moving] += steps
+        moving = moving[np.sqrt((steps * steps).sum(axis=1)) > _SETTLED]
+        if not len(moving):
+            break
+    return one_target(np.maximum(_snapped(rows, shares, made), 0.0))
 
 
 def _steps(probs: Floats, shares: Floats, made: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """The middle opinion, label by label."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -38,6 +38,8 @@ class Median(Aggregator):
     Reference: Yin, Chen, Ramchandran, Bartlett. *Byzantine-Robust Distributed Learning: Towards
     Optimal Statistical Rates*, ICML 2018, definition 1. https://arxiv.org/abs/1803.01498
     """
+
+    robust: ClassVar[bool] = True
 
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:

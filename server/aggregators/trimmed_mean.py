@@ -1,6 +1,6 @@
 """The mean without the extremes, label by label."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from pydantic import Field
@@ -44,6 +44,8 @@ class TrimmedMean(Aggregator):
     Reference: Yin, Chen, Ramchandran, Bartlett. *Byzantine-Robust Distributed Learning: Towards
     Optimal Statistical Rates*, ICML 2018, definition 2. https://arxiv.org/abs/1803.01498
     """
+
+    robust: ClassVar[bool] = True
 
     trim: float = Field(default=0.2, ge=0, le=0.49)
 

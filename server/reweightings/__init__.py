@@ -15,6 +15,7 @@ class Reweighting(ABC):
     Attributes:
         needs: of ``labels``, known labels of some transfer texts.
         needs_opinions: whether every teacher's opinion must be a target of its own.
+        needs_label: whether the known label must be a target.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -22,6 +23,11 @@ class Reweighting(ABC):
     @property
     def needs_opinions(self) -> bool:
         """Whether targets must be opinions, as the aggregator ``keep_all`` leaves them."""
+        return False
+
+    @property
+    def needs_label(self) -> bool:
+        """Whether the known label must be a term (``server.label_weight``)."""
         return False
 
     @abstractmethod

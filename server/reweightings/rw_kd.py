@@ -8,7 +8,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from common.component import component
-from common.failures import ConfigError
 from server.distil import weighted_loss
 from server.reweightings import Reweighting
 from server.reweightings._alignment import Parameters, alignments, gradient, trainable
@@ -73,18 +72,13 @@ class RwKd(Reweighting):
     def needs_opinions(self) -> bool:
         return self.terms == "teachers"
 
+    @property
+    @override
+    def needs_label(self) -> bool:
+        return self.terms == "label_teachers"
+
     @override
     def steer(self, course: Course) -> Steering:
-        """The steering of one round.
-
-        Raises:
-            ConfigError: the label is to be held against the opinions, and is no term.
-        """
-        if self.terms == "label_teachers" and bool(opinions(course.teachers).all()):
-            raise ConfigError(
-                "server.reweighting: rw_kd with terms = 'label_teachers' weighs the known label, "
-                "which is not taught; write server.label_weight = 0.5"
-            )
         return _Learner(self, course)
 
 

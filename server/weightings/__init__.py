@@ -21,7 +21,7 @@ class Weighting(ABC):
 
     Attributes:
         needs: what there must be beside the predictions. Of what crosses the wire: ``bias``
-            (the teacher's mean prediction on content-free texts), ``num_examples`` (the size of
+            (what the teacher says in all of content-free texts), ``num_examples`` (the size of
             its shard) and ``familiarity`` (how near each text is to the shard). Of what the
             server has: ``labels``, known labels of some transfer texts.
         steers: whether it sets weights while the student learns; then every opinion must be a
@@ -54,6 +54,15 @@ class Weighting(ABC):
         K counts those who answered, who may be fewer than the federation: index anything in
         ``state`` that is per client by ``ensemble.clients``.
         """
+
+    def heard(self, ensemble: Ensemble, state: State) -> State:
+        """What to remember of the opinions of a round; ``state``, which is not written to, or new.
+
+        Asked once a round, after :meth:`weigh`, and only of what ``sees_all_samples``; what a
+        steering remembers comes instead.
+        """
+        del ensemble
+        return state
 
     def steer(self, course: Course, state: State) -> Steering | None:
         """The steering of one round; None unless it ``steers``.

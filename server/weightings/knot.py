@@ -26,14 +26,15 @@ class Knot(Weighting):
 
     .. math:: w_k(x) = d(p_k(x), m_k) / \sum_j d(p_j(x), m_j)
 
-    :math:`p_k(x)` is teacher k's prediction, :math:`m_k` its mean prediction on content-free
-    texts. A teacher that answers what it would answer to nothing has seen nothing in the
-    sample, and weighs nothing there; where that holds for all, all weigh the same. It rewards
-    answers unlike the prior, not right ones: an overconfident teacher is believed too much.
+    :math:`p_k(x)` is teacher k's prediction, :math:`m_k` its bias, shown on content-free texts:
+    its mean prediction or, with ``clients.bias = "argmax"``, how often each label wins. A
+    teacher that answers what it would answer to nothing has seen nothing in the sample, and
+    weighs nothing there; where that holds for all, all weigh the same. It rewards answers unlike
+    the prior, not right ones: an overconfident teacher is believed too much.
 
     Departures from the released code: there this line is commented out in favour of shard
-    sizes, and the bias counts winning classes over 100,000 random token sequences, with one
-    pseudo-count per class; ours is a mean of probabilities over a fixed public list.
+    sizes, and the bias counts winning classes over 100,000 random token sequences; our texts
+    are a fixed public list, and the bias is a mean of probabilities unless said otherwise.
 
     Attributes:
         distance: ``l2``, the Euclidean distance of the source, or ``symmetric_kl``, half the

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from simulations.attacks._scene import Scene
+    from simulations.attacks._taken import Taken
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,15 @@ class Attack(ABC):
         Args:
             scene: models, what they were trained on, and what they said.
         """
+
+    def obstacle_in(self, taken: "Taken") -> str | None:
+        """Why it cannot be played against a finished run; None if it can."""
+        return self.obstacle(taken.first)
+
+    def against(self, taken: "Taken") -> list[Finding]:
+        """Play it against a finished run; if not overridden, against the first of its clients.
+
+        Args:
+            taken: what its clients released, and models of the attacker's own.
+        """
+        return self.run(taken.first)

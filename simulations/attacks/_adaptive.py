@@ -43,16 +43,38 @@ def copied(
         grain: the smallest step of a probability.
         recipes: what is tried.
     """
+    recipe, signals = best_copies(scene, shadows, scene.inside_shadows, grain, recipes)
+    own = _signals(scene, recipe, targets, grain)
+    return Copied(lira(own, signals, scene.inside_shadows), recipe)
+
+
+def best_copies(
+    scene: Scene,
+    shadows: Floats,
+    inside: Masks,
+    grain: float,
+    recipes: tuple[Recipe, ...] = RECIPES,
+) -> tuple[Recipe, Floats]:
+    """The recipe that does best against the attacker's own models, and what its copies say.
+
+    Args:
+        scene: candidates and public texts.
+        shadows: shape (S, N, C), as released.
+        inside: shape (S, P), which shadow has seen which candidate.
+        grain: the smallest step of a probability.
+        recipes: what is tried.
+
+    Returns:
+        The recipe; how sure the copies are of the true labels, shape (S, P).
+    """
     best: tuple[float, Recipe, Floats] | None = None
     for recipe in recipes:
         signals = _signals(scene, recipe, shadows, grain)
-        figure = _strength(signals, scene.inside_shadows)
+        figure = _strength(signals, inside)
         if best is None or figure > best[0]:
             best = figure, recipe, signals
     assert best is not None, "there is a recipe"
-    _, recipe, signals = best
-    own = _signals(scene, recipe, targets, grain)
-    return Copied(lira(own, signals, scene.inside_shadows), recipe)
+    return best[1:]
 
 
 def _signals(scene: Scene, recipe: Recipe, said: Floats, grain: float) -> Floats:

@@ -1,14 +1,15 @@
 """All attacks on one scene, and what comes of them: ``attack.json``."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from common.configure import dump, find, kind_of, kinds
 from simulations.attacks import Attack, Finding
 from simulations.attacks._figures import RATES
 from simulations.attacks._game import SIZES, Game, Size, draw
-from simulations.attacks._scene import Scene, accuracy, set_up
+from simulations.attacks._scene import Scene, Seen, accuracy, set_up
+from simulations.attacks._taken import Taken
 from simulations.events import Progress
 from simulations.experiment import Experiment
 from simulations.finished import one_thread
@@ -20,8 +21,6 @@ USE = (
     "What these attacks do not find, another one may."
 )
 _TOGETHER = 4
-MEMBERSHIP = ("naive", "lira", "rmia", "adaptive", "label_only", "student")
-"""Kinds whose findings are rankings of candidates."""
 
 
 def attack(
@@ -70,17 +69,32 @@ def play(
 
 def run_all(scene: Scene, quick: bool) -> tuple[list[Finding], dict[str, str]]:
     """Every attack that can be played; findings, and why the others cannot."""
+    return _all(quick, lambda a: a.obstacle(scene), lambda a: a.run(scene), scene.progress)
+
+
+def run_all_against(taken: Taken, quick: bool) -> tuple[list[Finding], dict[str, str]]:
+    """The same against a finished run."""
+    how = (lambda a: a.obstacle_in(taken)), (lambda a: a.against(taken))
+    return _all(quick, *how, taken.progress)
+
+
+def _all(
+    quick: bool,
+    obstacle: Callable[[Attack], str | None],
+    run: Callable[[Attack], list[Finding]],
+    progress: Progress,
+) -> tuple[list[Finding], dict[str, str]]:
     findings: list[Finding] = []
     missing: dict[str, str] = {}
     members = [find(Attack, kind)() for kind in kinds(Attack)]  # type: ignore[type-abstract]
     chosen = [member for member in members if member.quick or not quick]
     for done, member in enumerate(chosen):
-        scene.progress("attacks", done, len(chosen))
-        if (why := member.obstacle(scene)) is not None:
+        progress("attacks", done, len(chosen))
+        if (why := obstacle(member)) is not None:
             missing[kind_of(member)] = why
         else:
-            findings += member.run(scene)
-    scene.progress("attacks", len(chosen), len(chosen))
+            findings += run(member)
+    progress("attacks", len(chosen), len(chosen))
     return findings, missing
 
 
@@ -129,7 +143,7 @@ def strongest(findings: Sequence[Finding]) -> dict[str, Any]:
     """
     made: dict[str, Any] = {}
     for f in findings:
-        if f.attack not in MEMBERSHIP or f.place == "student":
+        if "auc" not in f.figures or f.place == "student":
             continue
         best = made.setdefault(f.defence, {})
         _raise(best, "auc", f.figures["auc"], f.attack, f.figures["auc_interval"])
@@ -148,14 +162,23 @@ def _defences(scene: Scene) -> list[dict[str, Any]]:
     """What each defence is, and what it costs."""
     labels = scene.game.fresh.labels
     return [
-        {
-            "name": seen.defence.name,
-            "about": seen.defence.about,
-            "control": seen.defence.control,
-            "own": seen is scene.own,
-            "mu": seen.mu,
+        described(seen, seen is scene.own)
+        | {
             "accuracy": accuracy(seen.targets, labels),
             "accuracy_together": accuracy(seen.targets, labels, _TOGETHER),
         }
         for seen in scene.rows
     ]
+
+
+def described(seen: Seen, own: bool) -> dict[str, Any]:
+    """What a defence is; what it costs is not measured here."""
+    return {
+        "name": seen.defence.name,
+        "about": seen.defence.about,
+        "control": seen.defence.control,
+        "own": own,
+        "mu": seen.mu,
+        "accuracy": None,
+        "accuracy_together": None,
+    }

@@ -6,6 +6,8 @@ share its training, so models and not decisions are drawn again (a cluster boots
 Welsh. *Bootstrapping clustered data*, JRSS B 2007, section 2).
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ RATES = (0.01, 0.001)
 
 _DRAWS, _LEVEL, _BLOCK = 200, 0.95, 25
 _SLACK = 1e-12
+_MISTAKEN = 0.01  # how likely a promise that was kept is said to be broken
 
 
 @dataclass(frozen=True)
@@ -136,3 +139,40 @@ def most_tpr(mu: float, rate: float) -> float:
     Reference: Dong, Roth, Su. *Gaussian Differential Privacy*, JRSS B 2022, equation 6.
     """
     return float(norm.cdf(norm.ppf(rate) + mu))
+
+
+def most_tpr_of(epsilon: float, delta: float, rate: float) -> float:
+    """The largest true-positive rate that (epsilon, delta)-DP allows at a false-positive rate.
+
+    Reference: Dong, Roth, Su. *Gaussian Differential Privacy*, JRSS B 2022, equation 5.
+    """
+    steep = math.exp(min(epsilon, 700.0)) * rate + delta
+    flat = 1 - math.exp(-epsilon) * (1 - delta - rate)
+    return max(0.0, min(1.0, steep, flat))
+
+
+def excess(scores: Floats, inside: Masks, allowed: Callable[[float], float]) -> float:
+    """By how much members are found above what is allowed, at the least; 0 if they are not.
+
+    For few decisions, where a rate is known to within some per cent only. By the inequality of
+    Dvoretzky, Kiefer and Wolfowitz, with the constant of Massart (*Annals of Probability* 18,
+    1990), both rates lie within ``sqrt(log(4 / a) / 2n)`` of the true ones at all thresholds at
+    once, but for a probability of a = 1 %, if decisions are independent.
+
+    Args:
+        scores: shape (n,), the larger, the likelier a member.
+        inside: shape (n,).
+        allowed: from a false-positive rate to the largest true-positive rate.
+    """
+    members, others = np.sort(scores[inside]), np.sort(scores[~inside.astype(bool)])
+    cuts = np.unique(scores)
+    hits = 1 - np.searchsorted(members, cuts) / len(members)
+    alarms = 1 - np.searchsorted(others, cuts) / len(others)
+    low = hits - _off(len(members))
+    high = np.minimum(alarms + _off(len(others)), 1.0)
+    over = [found - allowed(float(rate)) for found, rate in zip(low, high, strict=True)]
+    return max(0.0, *map(float, over))
+
+
+def _off(count: int) -> float:
+    return math.sqrt(math.log(4 / _MISTAKEN) / (2 * count))

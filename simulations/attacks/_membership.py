@@ -1,17 +1,22 @@
 """What all attacks on membership have in common: who is scored, and how it is told."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from typing_extensions import override
 
 from common.arrays import Floats
 from common.configure import kind_of
 from simulations.attacks import Attack, Finding
-from simulations.attacks._figures import RATES, membership, most_tpr
+from simulations.attacks._figures import RATES, Masks, curve, excess, membership
 from simulations.attacks._scene import Scene, Seen
 
+if TYPE_CHECKING:
+    from simulations.attacks._taken import Taken
+
 Place = Literal["overlap", "disjoint"]
+UNASKED = "no candidate is among the texts that this run's clients were asked about"
 
 
 class Membership(Attack):
@@ -19,9 +24,11 @@ class Membership(Attack):
 
     Attributes:
         place: whether candidates are among the texts that were asked about.
+        own_only: whether it is played against the experiment's own release and no other.
     """
 
     place: ClassVar[Place] = "overlap"
+    own_only: ClassVar[bool] = False
 
     @abstractmethod
     def scores(self, scene: Scene, seen: Seen) -> Floats:
@@ -29,7 +36,25 @@ class Membership(Attack):
 
     @override
     def run(self, scene: Scene) -> list[Finding]:
-        return [self._judged(scene, seen) for seen in scene.rows]
+        rows = (scene.own,) if self.own_only else scene.rows
+        return [self._judged(scene, seen) for seen in rows]
+
+    @override
+    def obstacle_in(self, taken: "Taken") -> str | None:
+        return UNASKED if self.place == "overlap" else self.obstacle(taken.first)
+
+    @override
+    def against(self, taken: "Taken") -> list[Finding]:
+        """Clients are attacked one by one, or as the sum that they gave, and told together."""
+        rows = taken.rows
+        chosen = [taken.own] if self.own_only else list(rows)
+        made = []
+        for name in chosen:
+            scores = [self.scores(scene, seen) for scene, seen in rows[name]]
+            told_apart = np.concatenate([s.reshape(-1, taken.width) for s in scores])
+            seen = rows[name][0][1]
+            made.append(told_of_run(kind_of(self), seen, self.place, told_apart, taken))
+        return made
 
     def _judged(self, scene: Scene, seen: Seen) -> Finding:
         kind, rng = kind_of(self), scene.game.rng("draws")  # the same models for every row
@@ -39,17 +64,64 @@ class Membership(Attack):
 
 def told(kind: str, seen: Seen, place: str, found: dict[str, Any]) -> Finding:
     """A finding about membership, with what a guarantee allows beside it."""
-    figures, fault = dict(found), ""
-    if seen.mu is not None:
-        figures["bound"] = {str(rate): most_tpr(seen.mu, rate) for rate in RATES}
-        for rate in RATES:
-            low = found["tpr_interval"][str(rate)][0]
-            if low > figures["bound"][str(rate)]:
-                fault = (
-                    f"{kind} finds {low:.2%} of the members at {rate:.1%} false alarms, more than "
-                    f"the guarantee of {seen.defence.name!r} allows"
-                )
+    figures, fault = _beside(found, seen), ""
+    for rate, bound in figures.get("bound", {}).items():
+        low = found["tpr_interval"][rate][0]
+        if low > bound:
+            fault = (
+                f"{kind} finds {low:.2%} of the members at {float(rate):.1%} false alarms, more "
+                f"than the guarantee of {seen.defence.name!r} allows"
+            )
     return Finding(kind, seen.defence.name, place, figures, in_words(found), fault)
+
+
+def told_of_run(kind: str, seen: Seen, place: str, scores: Floats, taken: "Taken") -> Finding:
+    """The same of a finished run, whose clients are few: intervals are over them.
+
+    A promise is broken if at any rate more members are found than it allows, by a bound that
+    holds for few decisions as well (:func:`simulations.attacks._figures.excess`).
+
+    Args:
+        kind: of the attack.
+        seen: of one of the clients; the guarantee is that of all.
+        place: what the attacker looked at.
+        scores: shape (K, P), of each client's candidates.
+        taken: the run.
+    """
+    inside: Masks = taken.inside
+    found = membership(scores, inside, taken.rng("draws")) | _hit(scores, inside, taken)
+    figures, fault = _beside(found, seen), ""
+    if "bound" in figures:
+        over = excess(scores.ravel(), inside.ravel(), lambda rate: seen.allows(rate) or 0.0)
+        if over > 0:
+            fault = (
+                f"{kind} finds more of the members than the guarantee of this run allows, by "
+                f"{over:.1%} of them at the least"
+            )
+    return Finding(kind, seen.defence.name, place, figures, in_words(found), fault)
+
+
+def _hit(scores: Floats, inside: Masks, taken: "Taken") -> dict[str, Any]:
+    """Each client's own area, and the 1 % of members that were found most surely, by number.
+
+    A candidate here has met one model only, so that nobody can say how often it is told apart.
+    """
+    ids, one = list(taken.scenes), np.ones((1, scores.shape[1]))
+    areas = [float(curve(s, i, one, RATES).auc[0]) for s, i in zip(scores, inside, strict=True)]
+    numbers = np.stack([scene.game.pool.numbers for scene in taken.scenes.values()])
+    members = [tuple(place) for place in np.argwhere(inside)]
+    members.sort(key=lambda place: -float(scores[place]))
+    first = members[: max(1, len(members) // 100)]
+    return {
+        "worst": {"candidates": [], "auc": None},
+        "clients": dict(zip(map(str, ids), areas, strict=True)),
+        "surest": [[ids[client], int(numbers[client, place])] for client, place in first],
+    }
+
+
+def _beside(found: dict[str, Any], seen: Seen) -> dict[str, Any]:
+    bounds = {str(rate): bound for rate in RATES if (bound := seen.allows(rate)) is not None}
+    return {**found, "bound": bounds} if bounds else dict(found)
 
 
 def in_words(found: dict[str, Any]) -> str:

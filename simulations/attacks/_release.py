@@ -5,7 +5,7 @@ Axes: M models, P candidates, N shared texts, F fresh texts, C labels.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -93,13 +93,34 @@ def defences(bits: int, own: Mechanism | None, noise_seed: int, rows: int) -> tu
         noise_seed: of the guarantee's row.
         rows: N, for what noise on N answers is worth at worst.
     """
-    wire, grain = quantised(bits), grain_of(bits)
-    mu = math.sqrt(2 * rows) / _NOISE
-    worst = epsilon_of(mu, 1e-5)
+    seeded = DpGd(epsilon_target=EPSILON, noise_seed=noise_seed)
     return (
         Defence("float32", "nothing at all", lambda p, _: p, FLOAT, control=True),
-        Defence(f"{bits} bits", "this experiment's own release", wire, grain, own),
-        Defence("hard label", "1 bit: the favourite alone", quantised(1), 1.0),
+        at_width(bits, "this experiment's own release", own),
+        replace(at_width(1, "1 bit: the favourite alone"), name="hard label"),
+        *obfuscations(bits, rows),
+        replace(
+            at_width(bits, "teachers trained by dp_gd; a guarantee", seeded),
+            name=f"DP, epsilon {EPSILON:g}",
+        ),
+    )
+
+
+def at_width(bits: int, about: str, mechanism: Mechanism | None = None) -> Defence:
+    """What a client sends at a width of codes, and nothing else is done to it."""
+    return Defence(f"{bits} bits", about, quantised(bits), grain_of(bits), mechanism)
+
+
+def obfuscations(bits: int, rows: int) -> tuple[Defence, ...]:
+    """What is often taken for privacy: softened, rounded and noisy answers.
+
+    Args:
+        bits: of the wire.
+        rows: N, for what noise on N answers is worth at worst.
+    """
+    wire, grain = quantised(bits), grain_of(bits)
+    worst = epsilon_of(math.sqrt(2 * rows) / _NOISE, 1e-5)
+    return (
         Defence(f"temperature {_WARMTH:g}", "softened; no promise", _warmed(wire), grain),
         Defence("2 decimals", "rounded; no promise", _rounded, 10.0**-_DECIMALS),
         Defence(
@@ -107,13 +128,6 @@ def defences(bits: int, own: Mechanism | None, noise_seed: int, rows: int) -> tu
             f"Gaussian noise on answers; worst-case epsilon {worst:,.0f}: obfuscation",
             _noised(wire),
             grain,
-        ),
-        Defence(
-            f"DP, epsilon {EPSILON:g}",
-            "teachers trained by dp_gd; a guarantee",
-            wire,
-            grain,
-            DpGd(epsilon_target=EPSILON, noise_seed=noise_seed),
         ),
     )
 

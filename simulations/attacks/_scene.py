@@ -10,7 +10,7 @@ from clients.mechanisms import Mechanism
 from common.configure import kind_of
 from common.failures import ConfigError
 from common.seeds import derive
-from simulations.attacks._figures import Masks
+from simulations.attacks._figures import Masks, most_tpr, most_tpr_of
 from simulations.attacks._game import Game
 from simulations.attacks._release import Defence, Said, defences
 from simulations.attacks._surrogate import Copyist
@@ -28,6 +28,7 @@ class Seen:
         shadows: the same of the attacker's own S models, trained and altered likewise.
         trained: the targets themselves, which only the judge opens.
         mu: what each target's training claims in Gaussian DP; None without a guarantee.
+        claim: the (epsilon, delta) of a guarantee that is not Gaussian; None without one.
     """
 
     defence: Defence
@@ -35,6 +36,13 @@ class Seen:
     shadows: Said
     trained: Trained
     mu: float | None
+    claim: tuple[float, float] | None = None
+
+    def allows(self, rate: float) -> float | None:
+        """The most members that may be found at a rate of false alarms; None for all."""
+        if self.mu is not None:
+            return most_tpr(self.mu, rate)
+        return None if self.claim is None else most_tpr_of(*self.claim, rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +79,29 @@ class Scene:
         return self.rows[1] if len(self.rows) > 1 else self.rows[0]
 
 
-def set_up(game: Game, progress: Progress) -> Scene:
-    """Train all targets and shadows, once for all defences that do not change the training."""
+def set_up(game: Game, progress: Progress, offered: tuple[Defence, ...] | None = None) -> Scene:
+    """Train all targets and shadows, once for all defences that train alike.
+
+    Args:
+        game: the rest.
+        progress: told (phase, done, all).
+        offered: the rows, but for those that cannot train the game's teacher; not given: those
+            of a battery.
+    """
     size = game.size
     inside = game.halves(size.targets, "targets", paired=False)
     shadowed = game.halves(size.shadows, "shadows", paired=True)
-    offered = defences(
-        game.experiment.wire.bits,
-        own_mechanism(game),
-        derive(game.seed, "attack", "noise") % 2**32,
-        len(game.shared),
-    )
+    if offered is None:
+        bits, rows = game.experiment.wire.bits, len(game.shared)
+        offered = defences(bits, own_mechanism(game), noise_seed(game), rows)
     made = _Maker(game, inside, shadowed, progress)
-    rows = tuple(made.seen(defence) for defence in offered if _possible(game, defence))
-    return Scene(game, inside, shadowed, rows, progress)
+    seen = tuple(made.seen(defence) for defence in offered if _possible(game, defence))
+    return Scene(game, inside, shadowed, seen, progress)
+
+
+def noise_seed(game: Game) -> int:
+    """Of a guarantee's noise in a game, so that figures repeat; no attack makes use of it."""
+    return derive(game.seed, "attack", "noise") % 2**32
 
 
 def own_mechanism(game: Game) -> Mechanism | None:
@@ -108,17 +125,15 @@ class _Maker:
     def __init__(self, game: Game, inside: Masks, shadowed: Masks, progress: Progress) -> None:
         self._game, self._inside, self._shadowed = game, inside, shadowed
         self._progress = progress
-        self._usual: tuple[Trained, Said, Said] | None = None
+        self._found: dict[Mechanism | None, tuple[Trained, Said, Said]] = {}
 
     def seen(self, defence: Defence) -> Seen:
-        if defence.mechanism is not None:
-            found = self._train(defence.mechanism)
-        else:
-            found = self._usual = self._usual or self._train(None)
-        trained, targets, shadows = found
+        if defence.mechanism not in self._found:
+            self._found[defence.mechanism] = self._train(defence.mechanism)
+        trained, targets, shadows = self._found[defence.mechanism]
         rng = self._game.rng("alter", defence.name)
         released = targets.released(defence, rng), shadows.released(defence, rng)
-        return Seen(defence, *released, trained, trained.mu)
+        return Seen(defence, *released, trained, trained.mu, trained.claim)
 
     def _train(self, mechanism: Mechanism | None) -> tuple[Trained, Said, Said]:
         game, phase = self._game, "models" if mechanism is None else kind_of(mechanism)

@@ -1,10 +1,11 @@
-"""A finished run as the observer finds it: for each client a game with its own release.
+"""A finished run as the observer finds it: for each client a game about its own shard.
 
-Only the observer may open the stores, and does so for the truth; the attacker has the releases,
+Only the observer may open the stores, and does so for the truth; the attacker has what crossed,
 the transfer set and shadow models of its own. Members are rows of a client's shard, non-members
-test rows of the same natural groups.
+test rows of the same natural group and label, pair by pair, as far as there are enough of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,18 +24,15 @@ from common.terms import Terms
 from common.transfer import TransferSet
 from server.admission import predictions
 from simulations.attacks._game import Game, Rows, Size, view_of
-from simulations.attacks._release import Said, defences
-from simulations.attacks._scene import Scene, Seen
-from simulations.attacks._training import Trained, listen, rows_of, train
 from simulations.datasets import Corpus
-from simulations.events import Progress
 from simulations.examination import private_shelf
 from simulations.experiment import Experiment, read
 from simulations.folder import summary_of
 from simulations.provision import divide
 from simulations.split import Split
 
-_LEAST = 8
+LEAST = 8
+"""Fewest members of a client."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,134 +57,158 @@ class FinishedRun:
     texts: tuple[str, ...]
     size: Size
 
+    def store(self, client: int) -> Store:
+        """What a client holds."""
+        return Store(self.folder / "clients" / str(client))
+
+    def release(self, client: int) -> Path:
+        """What a client said in the first round."""
+        return self.folder / "releases" / "1" / f"{client}.bin"
+
+    @property
+    def places(self) -> Ints:
+        """The transfer texts that an attacker works with; all, if there are not too many."""
+        rng = np.random.default_rng(derive(self.experiment.seed, "attack", "places"))
+        return np.sort(rng.permutation(len(self.texts))[: self.size.shared])
+
+    @property
+    def encoder(self) -> Encoder:
+        """Of the run, resolved."""
+        told = dict(self.terms.encoder)
+        made: Encoder = load(Encoder, told, "encoder")  # type: ignore[type-abstract]
+        return made
+
 
 def open_run(folder: Path, size: Size) -> FinishedRun:
     """Read a complete run.
 
     Raises:
         FolderError: it is not complete.
-        DataError: its clients answered in a secure sum.
+        DataError: its clients answered about a part of the texts only.
     """
     if (status := summary_of(folder)["status"]) != "complete":
         raise FolderError(f"{folder} holds a run that is {status}; resume it first")
     experiment = read(str(folder / "experiment.toml"))
-    if experiment.wire.secure_sum:
+    if experiment.server.cache is not None:
         raise DataError(
-            "the clients of this run answered in a secure sum, so there is no release of one; "
-            "attack its experiment instead"
+            "the clients of this run said in every round something of a part of the texts only; "
+            "attack a run with server.cache = 'none'"
         )
     terms = Terms.read(folder / "terms.json")
     texts = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256).texts
     return FinishedRun(folder, experiment, terms, *divide(experiment), texts, size)
 
 
-def scenes_of(run: FinishedRun, progress: Progress) -> dict[int, Scene]:
-    """A game for each client that answered, whose only target is that client.
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Whom an attacker is asked about.
+
+    Attributes:
+        members: places in each client's shard, all of one number.
+        others: by client, as many test rows.
+        alike: whether every member has a counterpart of its own group and label, and all of the
+            data is as the split has it; only then are members and others told apart by what was
+            learned, and a figure can be held against a guarantee.
+    """
+
+    members: dict[int, Ints]
+    others: dict[int, Ints]
+    alike: bool
+
+
+def choose(run: FinishedRun, clients: Sequence[int]) -> Chosen:
+    """Candidates of every client; the same run, the same ones.
 
     Raises:
         DataError: one holds too little.
     """
-    stores = {k: Store(run.folder / "clients" / str(k)) for k in range(run.terms.num_clients)}
-    there = {k: s for k, s in stores.items() if s.teacher() and _path(run, k).exists()}
-    sizes = [len(s.shard()[1]) for s in there.values()]
-    each = min([run.size.pool // 2, len(run.parts.test) // 2, *sizes])
-    if each < _LEAST:
+    pairs = {client: _pairs(run, client) for client in clients}
+    most = min(run.size.pool // 2, len(run.parts.test) // 2)
+    each = min([most, *(len(mine) for mine, _ in pairs.values())])
+    alike = each >= LEAST and not run.experiment.data.corruptions
+    if each < LEAST:
+        pairs = {client: _strangers(run, client) for client in clients}
+        each = min([most, *(len(mine) for mine, _ in pairs.values())])
+    if each < LEAST:
         raise DataError(
             f"a client of {run.folder} holds {each} examples, too few to attack; run a larger one"
         )
-    made = {}
-    for done, (client, store) in enumerate(there.items()):
-        progress("clients", done, len(there))
-        made[client] = _scene(run, client, store, each)
-    progress("clients", len(there), len(there))
-    return made
+    cut = {client: (mine[:each], others[:each]) for client, (mine, others) in pairs.items()}
+    return Chosen({k: m for k, (m, _) in cut.items()}, {k: o for k, (_, o) in cut.items()}, alike)
 
 
-def _scene(run: FinishedRun, client: int, store: Store, each: int) -> Scene:
-    game = _game(run, client, store, each)
-    mechanism = run.experiment.clients.mechanism
-    shadowed = game.halves(run.size.shadows, "shadows", paired=True)
-    shadows = listen(game, train(game, rows_of(shadowed), "shadow", mechanism, lambda *_: None))
-    offered = defences(run.experiment.wire.bits, mechanism, 0, len(game.shared))[1]
-    released = shadows.released(offered, game.rng("alter"))
-    said = said_by(run, client)[_places(run)]
-    tensors = store.teacher()
-    assert tensors is not None, "who answered has a teacher"
-    teacher = game.recipe.restore(tensors, game.num_labels)
-    nothing = np.zeros((1, 0, game.num_labels), dtype=np.float32)
-    inside = np.arange(2 * each)[None] < each
-    trained = Trained([teacher], rows_of(inside), None)
-    seen = Seen(offered, Said(nothing, said[None], nothing), released, trained, None)
-    return Scene(game, inside, shadowed, (seen,), lambda *_: None)
+def _pairs(run: FinishedRun, client: int) -> tuple[Ints, Ints]:
+    """Members and test rows of the same group and label, pair by pair, in random order."""
+    labels, own = run.store(client).shard()[1], run.parts.clients[client]
+    nobody = np.empty(0, np.int64)
+    if len(labels) != len(own):  # a corruption has changed which row is which
+        return nobody, nobody
+    rng = _rng(run, client, "pairs")
+    corpus, test = run.corpus, rng.permutation(run.parts.test)
+    held = corpus.groups[own] * len(run.terms.labels) + labels
+    offered = corpus.groups[test] * len(run.terms.labels) + corpus.labels[test]
+    mine, others = [nobody], [nobody]
+    for cell in np.unique(held):
+        inside, outside = rng.permutation(np.flatnonzero(held == cell)), test[offered == cell]
+        count = min(len(inside), len(outside))
+        mine.append(inside[:count])
+        others.append(outside[:count])
+    order = rng.permutation(sum(map(len, mine)))
+    return np.concatenate(mine)[order], np.concatenate(others)[order]
 
 
-def _game(run: FinishedRun, client: int, store: Store, each: int) -> Game:
-    """Members first, then as many test rows of the same groups."""
-    experiment, corpus = run.experiment, run.corpus
-    seed = derive(experiment.seed, "attack", client)
-    config = experiment.clients.own(client, _encoder(run))
+def _strangers(run: FinishedRun, client: int) -> tuple[Ints, Ints]:
+    """Members, and test rows as much like them as there are: of the same groups first."""
+    rng, groups = _rng(run, client, "strangers"), run.corpus.groups
+    count, test = len(run.store(client).shard()[1]), rng.permutation(run.parts.test)
+    alike = np.isin(groups[test], np.unique(groups[run.parts.clients[client]]))
+    return rng.permutation(count), np.concatenate([test[alike], test[~alike]])
+
+
+def _rng(run: FinishedRun, client: int, name: str) -> np.random.Generator:
+    return np.random.default_rng(derive(run.experiment.seed, "attack", client, name))
+
+
+def game_of(run: FinishedRun, client: int, chosen: Chosen) -> Game:
+    """The game about a client: members first, then as many test rows."""
+    experiment, corpus, encoder = run.experiment, run.corpus, run.encoder
+    config = experiment.clients.own(client, encoder)
     recipe = config.of(0)
-    rng = np.random.default_rng(seed)
-    texts, labels = store.shard()
-    mine = np.sort(rng.permutation(len(labels))[:each])
-    held = (
-        run.parts.clients[client][mine] if len(labels) == len(run.parts.clients[client]) else mine
-    )
-    others = _others(run, client, each, rng)
+    texts, labels = run.store(client).shard()
+    mine, others = np.sort(chosen.members[client]), np.sort(chosen.others[client])
+    whole = len(labels) == len(run.parts.clients[client])
+    held = run.parts.clients[client][mine] if whole else mine
     asked = (*(texts[row] for row in mine), *(corpus.texts[row] for row in others))
     truth = np.concatenate([labels[mine], corpus.labels[others]])
     fresh = np.setdiff1d(run.parts.test, others)[: run.size.fresh]
 
-    def rows(chosen: tuple[str, ...], own: Ints, numbers: Ints, public: bool) -> Rows:
+    def rows(picked: tuple[str, ...], own: Ints, numbers: Ints, public: bool) -> Rows:
         if recipe.reads == "texts":
-            return Rows(chosen, view_of(chosen), chosen, own, numbers)
+            return Rows(picked, view_of(picked), picked, own, numbers)
         shelf = cache_dir() / "features" if public else private_shelf()
-        features = encode_cached(_encoder(run), chosen, shelf)
-        return Rows(features, features, chosen, own, numbers)
+        features = encode_cached(encoder, picked, shelf)
+        return Rows(features, features, picked, own, numbers)
 
-    places = _places(run)
+    places = run.places
     shared = tuple(run.texts[place] for place in places)
     unseen = tuple(corpus.texts[row] for row in fresh)
-    numbers = np.concatenate([held, others])
     return Game(
         replace(experiment, clients=config),
         recipe,
         config.encoder,
         corpus.geometry,
-        pool=rows(asked, truth, numbers, False),
+        pool=rows(asked, truth, np.concatenate([held, others]), False),
         shared=rows(shared, np.zeros(len(shared), np.int64), places, True),
         fresh=rows(unseen, corpus.labels[fresh], fresh, False),
-        seed=seed,
+        seed=derive(experiment.seed, "attack", client),
         size=run.size,
     )
-
-
-def _encoder(run: FinishedRun) -> Encoder:
-    made: Encoder = load(Encoder, dict(run.terms.encoder), "encoder")  # type: ignore[type-abstract]
-    return made
-
-
-def _others(run: FinishedRun, client: int, each: int, rng: np.random.Generator) -> Ints:
-    """Test rows as much like the client's own as there are: of its natural groups first."""
-    groups, test = run.corpus.groups, rng.permutation(run.parts.test)
-    alike = np.isin(groups[test], np.unique(groups[run.parts.clients[client]]))
-    return np.sort(np.concatenate([test[alike], test[~alike]])[:each])
-
-
-def _places(run: FinishedRun) -> Ints:
-    """The transfer texts that the attacker works with; all, if there are not too many."""
-    rng = np.random.default_rng(derive(run.experiment.seed, "attack", "places"))
-    return np.sort(rng.permutation(len(run.texts))[: run.size.shared])
-
-
-def _path(run: FinishedRun, client: int) -> Path:
-    return run.folder / "releases" / "1" / f"{client}.bin"
 
 
 def said_by(run: FinishedRun, client: int) -> Floats:
     """What a client released in the first round, shape (N, C)."""
     try:
-        record = decode(_path(run, client).read_bytes(), run.terms.layout, 1, client)
+        record = decode(run.release(client).read_bytes(), run.terms.layout, 1, client)
     except Refused as refusal:
         raise FolderError(f"{run.folder / 'releases'} is damaged; delete {run.folder}") from refusal
     return predictions(record, run.terms.bits, run.terms.subclasses).probs

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clients.mechanisms import Holding, Mechanism
+from clients.mechanisms import Holding, Mechanism, Spending
 from clients.priors import corrected, shares
 from clients.teachers import FittedTeacher, Inputs, Shard
 from common.arrays import Floats, Ints
@@ -25,11 +25,13 @@ class Trained(NamedTuple):
         models: M teachers.
         rows: which candidates each has seen, ascending.
         mu: of the largest guarantee that any training claims; None without one.
+        claim: the largest (epsilon, delta), where steps were sampled and mu is not known.
     """
 
     models: list[FittedTeacher]
     rows: list[Ints]
     mu: float | None
+    claim: tuple[float, float] | None = None
 
 
 def train(
@@ -82,15 +84,28 @@ def _answers(game: Game, trained: Trained, asked: Inputs) -> Floats:
 def _privately(
     game: Game, rows: Sequence[Ints], name: str, mechanism: Mechanism, step: Step
 ) -> Trained:
-    models, mus = [], []
+    models, ledger = [], set[Spending]()
     for k, own in enumerate(rows):
         holding = Holding(*_shard(game, own), game.num_labels, game.shared.inputs)
         model, spent = mechanism.fit(game.recipe, holding, game.rng(name, k))
         models.append(model)
-        if spent is not None and spent.sampling == 1:
-            mus.append(composed([1 / spent.noise_multiplier] * spent.steps))
+        if spent is not None:
+            ledger.add(spent)
         step(k + 1, len(rows))
-    return Trained(models, list(rows), max(mus, default=None))
+    return Trained(models, list(rows), *_claimed(mechanism, ledger))
+
+
+def _claimed(
+    mechanism: Mechanism, ledger: set[Spending]
+) -> tuple[float | None, tuple[float, float] | None]:
+    """The largest guarantee among trainings: mu, or epsilon and delta where steps were sampled."""
+    delta, whole = mechanism.failure_probability(), all(one.sampling == 1 for one in ledger)
+    if not ledger or delta is None:
+        return None, None
+    if whole:
+        mus = [composed([1 / one.noise_multiplier] * one.steps) for one in ledger]
+        return max(mus), None
+    return None, (max(mechanism.epsilon([one]) for one in ledger), delta)
 
 
 def _shard(game: Game, rows: Ints) -> tuple[Inputs, Ints]:

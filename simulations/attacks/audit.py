@@ -1,7 +1,7 @@
 """Does a guarantee hold? Plant canaries, guess which were there, and bound epsilon from below."""
 
 import math
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,9 @@ from simulations.attacks._canaries import Auditor, Canaries, Runs, plant
 from simulations.attacks._release import EPSILON
 from simulations.attacks._scene import Scene, own_mechanism
 from simulations.events import Progress
+
+if TYPE_CHECKING:
+    from simulations.attacks._taken import Taken
 
 
 @final
@@ -48,6 +51,13 @@ class Audit(Attack):
         if own_mechanism(scene.game) is None and not _guarded(scene):
             return "no mechanism can train this teacher"
         return None
+
+    @override
+    def obstacle_in(self, taken: "Taken") -> str | None:
+        own = own_mechanism(taken.first.game)
+        if own is None or own.unit == "none":
+            return "this run promises nothing that could be refuted"
+        return self.obstacle(taken.first)
 
     @override
     def run(self, scene: Scene) -> list[Finding]:

@@ -1,6 +1,6 @@
 """How much of the teacher itself follows from its answers."""
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from typing_extensions import override
@@ -11,6 +11,9 @@ from common.component import component
 from simulations.attacks import Attack, Finding
 from simulations.attacks._scene import Scene, Seen
 from simulations.attacks._surrogate import RECIPES, recovered
+
+if TYPE_CHECKING:
+    from simulations.attacks._taken import Taken
 
 _MOST, _SOLVED = 8, 3  # targets that are copied, and solved for
 
@@ -28,6 +31,13 @@ class Extraction(Attack):
     @override
     def run(self, scene: Scene) -> list[Finding]:
         return [self._against(scene, seen) for seen in scene.rows]
+
+    @override
+    def against(self, taken: "Taken") -> list[Finding]:
+        """Of each kind of release, the client that gives most away."""
+        found = [finding for scene in taken.scenes.values() for finding in self.run(scene)]
+        each = ([f for f in found if f.defence == name] for name in taken.releases)
+        return [max(some, key=lambda f: float(f.figures["agreement"])) for some in each]
 
     def _against(self, scene: Scene, seen: Seen) -> Finding:
         figures = _function(scene, seen) | _weights(scene, seen)

@@ -1,6 +1,6 @@
 """A picture of each class, drawn from answers about other pictures."""
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,9 @@ from common.configure import kind_of
 from simulations.attacks import Attack, Finding
 from simulations.attacks._scene import Scene
 from simulations.attacks._surrogate import recovered
+
+if TYPE_CHECKING:
+    from simulations.attacks._taken import Taken
 
 _MOST = 8  # targets
 
@@ -47,14 +50,11 @@ class Inversion(Attack):
     def run(self, scene: Scene) -> list[Finding]:
         game, seen = scene.game, scene.own
         shared = game.shared.view.astype(np.float64)
-        centre, covariance = shared.mean(axis=0), np.cov(shared, rowvar=False)
-        scale = float(np.sqrt(np.trace(covariance)))
+        centre = shared.mean(axis=0)
         likeness, prior, named, chance = [], [], [], []
         for told, rows in zip(seen.targets.shared[:_MOST], seen.trained.rows, strict=False):
             head = recovered(game.shared.view, told, seen.defence.grain)[:, :-1]
-            step = head @ covariance
-            lengths = np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-300)
-            drawn = centre + self.spread * scale * step / lengths
+            drawn = prototypes(head, shared, self.spread)
             labels = game.pool.labels[rows]
             there = np.unique(labels)
             means = np.stack([game.pool.view[rows][labels == c].mean(axis=0) for c in there])
@@ -69,6 +69,35 @@ class Inversion(Attack):
             "named_prior": float(np.mean(chance)),
         }
         return [Finding("inversion", seen.defence.name, "disjoint", figures, _words(figures))]
+
+    @override
+    def against(self, taken: "Taken") -> list[Finding]:
+        """The mean over the clients."""
+        found = [self.run(scene)[0] for scene in taken.scenes.values()]
+        keys = found[0].figures
+        figures = {key: float(np.mean([f.figures[key] for f in found])) for key in keys}
+        return [Finding("inversion", found[0].defence, "disjoint", figures, _words(figures))]
+
+
+def prototypes(weights: Floats, shared: Floats, spread: float) -> Floats:
+    """The likeliest picture of each class under the public prior, as of :class:`Inversion`.
+
+    Lambda is chosen so that each picture lies ``spread`` times the root of the covariance's trace
+    away from the mean: how large the weights are says little, and all pictures have one contrast.
+
+    Args:
+        weights: shape (C, D), without bias.
+        shared: shape (N, D), public pictures.
+        spread: as of :class:`Inversion`.
+
+    Returns:
+        Shape (C, D).
+    """
+    covariance = np.cov(shared, rowvar=False)
+    step = weights @ covariance
+    lengths = np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-300)
+    made: Floats = shared.mean(axis=0) + spread * np.sqrt(np.trace(covariance)) * step / lengths
+    return made
 
 
 def _correlated(left: Floats, right: Floats) -> float:

@@ -1,6 +1,6 @@
 """Which labels a client holds, from how often it says them."""
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,9 @@ from simulations.attacks import Attack, Finding
 from simulations.attacks._figures import curve
 from simulations.attacks._scene import Scene
 from simulations.attacks._training import listen, train
+
+if TYPE_CHECKING:
+    from simulations.attacks._taken import Taken
 
 _LEAST = 4
 
@@ -51,6 +54,18 @@ class LabelDistribution(Attack):
             told = said.released(defence, game.rng("alter", "skew", defence.name)).shared
             found.append(distribution_finding(compared(told.mean(axis=1), truth), defence.name))
         return found
+
+    @override
+    def against(self, taken: "Taken") -> list[Finding]:
+        """What the clients of a run said of all its texts, against what they hold."""
+        held = [taken.run.store(client).shard()[1] for client in taken.scenes]
+        labels = taken.first.game.num_labels
+        truth = np.stack([np.bincount(own, minlength=labels).astype(float) for own in held])
+        made = []
+        for name in taken.releases:
+            guess = np.stack([taken.said(name, k).mean(axis=0) for k in taken.scenes])
+            made.append(distribution_finding(compared(guess, truth), name))
+        return made
 
     def _shards(self, labels: Ints, count: int, rng: np.random.Generator) -> list[Ints]:
         """For each client some candidates, drawn label by label; clients may share some."""

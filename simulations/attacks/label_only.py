@@ -7,10 +7,9 @@ from typing_extensions import override
 from common.arrays import Floats
 from common.component import component
 from common.quantise import to_codes, to_probs
-from simulations.attacks import Finding
 from simulations.attacks._adaptive import copied
 from simulations.attacks._membership import Membership, Place
-from simulations.attacks._scene import Scene, Seen, narrowed
+from simulations.attacks._scene import Scene, Seen
 
 
 @final
@@ -24,10 +23,7 @@ class LabelOnly(Membership):
     """
 
     place: ClassVar[Place] = "disjoint"
-
-    @override
-    def run(self, scene: Scene) -> list[Finding]:
-        return super().run(narrowed(scene, (scene.own,)))
+    own_only: ClassVar[bool] = True
 
     @override
     def scores(self, scene: Scene, seen: Seen) -> Floats:

@@ -1,7 +1,7 @@
 """What the final student alone gives away."""
 
 from dataclasses import replace
-from typing import ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from torch import nn
@@ -13,6 +13,7 @@ from common.component import component
 from common.places import cache_dir
 from common.predictions import Ensemble, Predictions
 from common.seeds import derive
+from server.archive import open_student
 from server.config import ServerConfig
 from server.distil import predict
 from server.pretraining import Classroom
@@ -23,11 +24,15 @@ from simulations.attacks import Attack, Finding
 from simulations.attacks._figures import Masks, membership
 from simulations.attacks._game import Game
 from simulations.attacks._likelihood import lira, log_odds
-from simulations.attacks._membership import told
+from simulations.attacks._membership import told, told_of_run
 from simulations.attacks._release import FLOAT, quantised
 from simulations.attacks._scene import Scene
+from simulations.attacks._school import School, obstacle
 from simulations.attacks._training import Trained, train
 from simulations.examination import private_shelf
+
+if TYPE_CHECKING:
+    from simulations.attacks._taken import Taken
 
 _MOST_CLIENTS = 4
 
@@ -40,7 +45,9 @@ class Student(Attack):
     A candidate is a member if any client of a small federation trained on it. Whoever has the
     student and nothing else can do this (an outsider). The federation is the experiment's own,
     with up to four clients, its loss, aggregator and schedule; its weighting only where that
-    needs nothing beyond predictions and their bias. Reference: Jagielski et al. *Students Parrot
+    needs nothing beyond predictions and their bias. Of a finished run it is the run's own student
+    that is asked, and beside it one distilled from what the clients would have said without any
+    protection. Reference: Jagielski et al. *Students Parrot
     Their Teachers*, NeurIPS 2023, https://arxiv.org/abs/2303.03446.
     """
 
@@ -57,6 +64,39 @@ class Student(Attack):
         scores = lira(signals[:targets], signals[targets:], shadowed)
         found = membership(scores, inside, game.rng("draws", "student"))
         return [told("student", replace(scene.own, mu=None), self.place, found)]
+
+    @override
+    def obstacle_in(self, taken: "Taken") -> str | None:
+        return obstacle(taken.run)
+
+    @override
+    def against(self, taken: "Taken") -> list[Finding]:
+        school, games = School(taken.run), [scene.game for scene in taken.scenes.values()]
+        asked = school.read([text for game in games for text in game.pool.texts])
+        labels = np.concatenate([game.pool.labels for game in games])
+        count = taken.run.size.federations[1]
+        known = [scene.inside_shadows[:count] for scene in taken.scenes.values()]
+        control = next(seen.defence.name for seen in taken.first.rows if seen.defence.control)
+        targets = {control: school.student(taken.control)}
+        targets[taken.own] = open_student(taken.run.folder)
+        made = []
+
+        def signals(students: list[nn.Module]) -> Floats:
+            return log_odds(np.stack([predict(one, asked) for one in students]), labels, FLOAT)
+
+        for name, target in targets.items():
+            shadows = []
+            for model in range(count):
+                taken.progress("students", model, count)
+                heard = {k: h.of(model) for k, h in taken.shadows[name].items()}
+                shadows.append(school.student(heard))
+            scores = lira(signals([target]), signals(shadows), np.concatenate(known, axis=1))
+            seen = taken.rows[name][0][1]
+            found = told_of_run("student", seen, self.place, scores.reshape(-1, taken.width), taken)
+            figures = {**found.figures, "accuracy": school.accuracy(target)}
+            made.append(replace(found, figures=figures))
+        taken.progress("students", count, count)
+        return made
 
 
 class _Federations:

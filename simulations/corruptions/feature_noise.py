@@ -1,4 +1,4 @@
-"""Texts with slips: what noise on the features means where the data is text."""
+"""Texts with slips, or numbers with noise: what noise on the features means here."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal, final
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
-from common.arrays import Ints
+from common.arrays import Floats, Ints
 from common.component import component
+from common.failures import ConfigError
 from common.labels import LabelGeometry
 from simulations.corruptions import Corruption, Shard
 
@@ -19,7 +20,7 @@ _SLIPS = 4
 @final
 @component
 class FeatureNoise(Corruption):
-    """Typing errors, or words left out, doubled, swapped and mistaken, at a given rate.
+    """Typing errors, words left out, doubled, swapped and mistaken, or Gaussian noise on numbers.
 
     Peers add Gaussian noise to pixels or embeddings. Here the noise is on the text itself, as
     people make it, so that it goes through the encoder like any text. With ``unit =
@@ -30,18 +31,24 @@ class FeatureNoise(Corruption):
     hit, a blank, or missing does nothing. No text becomes empty: where all would be left out,
     the first stays.
 
+    With ``unit = "number"`` texts are rows of numbers, as those of ``digits``: every number gets
+    independent Gaussian noise with a standard deviation of ``rate`` times that of all numbers of
+    the client's own texts, to six digits. The encoder ``numbers`` cuts off what leaves its range.
+
     Attributes:
-        rate: probability of a slip, per character or word.
+        rate: probability of a slip, per character or word; or the noise in standard deviations.
         unit: what slips.
     """
 
     rate: float = Field(default=0.1, ge=0, le=1)
-    unit: Literal["character", "word"] = "character"
+    unit: Literal["character", "word", "number"] = "character"
 
     @override
     def corrupt(self, shard: Shard, geometry: LabelGeometry, rng: np.random.Generator) -> Shard:
         if self.unit == "character":
             return Shard(_mistyped(shard.texts, self.rate, rng), shard.labels)
+        if self.unit == "number":
+            return Shard(_mismeasured(shard.texts, self.rate, rng), shard.labels)
         return Shard(_misspoken(shard.texts, self.rate, rng), shard.labels)
 
 
@@ -67,6 +74,28 @@ def _misspoken(texts: Sequence[str], rate: float, rng: np.random.Generator) -> t
     spoken = [words[number] for number in made.tolist()]
     places = zip(texts, _places(lengths), strict=True)
     return tuple(" ".join(spoken[a:b]) if b > a else text for text, (a, b) in places)
+
+
+def _mismeasured(texts: Sequence[str], rate: float, rng: np.random.Generator) -> tuple[str, ...]:
+    rows = [_numbers(text) for text in texts]
+    flat: Floats = np.concatenate([np.zeros(0), *rows])
+    noise = rate * float(flat.std() if len(flat) else 0.0) * rng.standard_normal(len(flat))
+    told = [f"{value:.6g}" for value in (flat + noise).tolist()]
+    sizes: Ints = np.array([len(row) for row in rows], dtype=np.int64)
+    return tuple(" ".join(told[a:b]) for a, b in _places(sizes))
+
+
+def _numbers(text: str) -> Floats:
+    try:
+        found: Floats = np.array([float(word) for word in text.split()], dtype=np.float64)
+    except ValueError:
+        found = np.full(1, np.nan)
+    if not np.all(np.isfinite(found)):
+        raise ConfigError(
+            "data.corruptions: feature_noise with unit = 'number' needs texts that are rows of "
+            "finite numbers; write unit = 'character' or 'word' for sentences"
+        )
+    return found
 
 
 def slipped(

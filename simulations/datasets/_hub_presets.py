@@ -14,6 +14,7 @@ _NLI: Final = Labels(
     names=("entailment", "neutral", "contradiction"), values=("0", "1", "2"), geometry="nli"
 )
 _FOLLOWS: Final = Labels(names=("entailment", "no entailment"), values=("0", "1"))
+_IMPLIED: Final = Labels(names=("not entailment", "entailment"), values=("0", "1"))
 _SAME: Final = Labels(names=("different", "equivalent"), values=("0", "1"))
 _STARS: Final = ("very negative", "negative", "neutral", "positive", "very positive")
 _TOLD: Final = Cleaning(drop_unlabelled=True, near_duplicates=False)
@@ -83,6 +84,7 @@ PRESETS: Final = {
         "nyu-mll/multi_nli",
         _NLI,
         Columns(text="premise", text_pair="hypothesis", group="genre", document="promptID"),
+        test_split="validation_matched",
     ),
     "qnli": _glue("qnli", _FOLLOWS, "question", "sentence"),
     "qqp": _glue("qqp", _SAME, "question1", "question2"),
@@ -100,5 +102,10 @@ PRESETS: Final = {
         Columns(text="text", label="label"),
         test_split="test",
     ),
+    "wnli": _glue("wnli", _IMPLIED, "sentence1", "sentence2"),
 }
-"""Every preset by its name. With ``amazon``, products are documents and categories clients."""
+"""Every preset by its name. With ``amazon``, products are documents and categories clients.
+
+Of GLUE's tasks two are missing: ``stsb`` is a regression, its scores from 0 to 5 are no labels, and
+``ax`` has neither a training part nor published labels.
+"""

@@ -37,7 +37,7 @@ class Hub(Dataset):
 
     Attributes:
         preset: one of ``amazon``, ``cola``, ``daily_dialog``, ``mnli``, ``mrpc``,
-            ``multi_nli``, ``qnli``, ``qqp``, ``rte``, ``snli``, ``sst2``, ``sst5``.
+            ``multi_nli``, ``qnli``, ``qqp``, ``rte``, ``snli``, ``sst2``, ``sst5``, ``wnli``.
         name: of the data set on the hub, or of a loader such as ``json``.
         path: a folder with a saved data set, which needs no network; a relative one is
             relative to the folder in which the command is typed.
@@ -77,7 +77,8 @@ class Hub(Dataset):
     def load(self, rng: np.random.Generator) -> Corpus:
         asked = self._asked()
         test = self._table(asked, asked.test_split) if asked.test_split else None
-        grouped = len(asked.config) > 1 and asked.columns.group is None
+        several = len(asked.config) > 1 and not self.path  # a saved folder does not tell of them
+        grouped = several and asked.columns.group is None
         return assembled(
             self._table(asked, asked.split),
             test,

@@ -1,8 +1,9 @@
 """The default data set: sentences of four domains, each rated by fifteen or more people."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 from pydantic import Field
@@ -11,6 +12,7 @@ from typing_extensions import override
 from common.arrays import Ints
 from common.component import component
 from common.failures import ConfigError
+from common.label_presets import sentiment3
 from common.labels import LabelGeometry
 from simulations import prepared
 from simulations.datasets import Card, Corpus, Dataset
@@ -21,6 +23,7 @@ CUTS: Final = (-1.5, -0.5, 0.5, 1.5)
 NAMES: Final = ("very negative", "negative", "neutral", "positive", "very positive")
 # Near the class means of the ratings, but fixed and public: measured ones would leak.
 POSITIONS: Final = (-2.2, -1.0, 0.0, 1.0, 2.2)
+_MERGED: Final = np.array([0, 0, 1, 2, 2])
 _KIND: Final = "vader"
 _VERSION: Final = "0.5.2-1"  # release of the wheel, then of what we make of it
 
@@ -38,9 +41,12 @@ class Vader(Dataset):
 
     Attributes:
         per_domain: sentences drawn of each domain.
+        classes: 5, or 3: negative, neutral, positive, at -1, 0, 1, with nothing but the ends
+            merged; the same sentences are drawn.
     """
 
     per_domain: int = Field(default=2000, ge=20)
+    classes: Literal[3, 5] = 5
 
     @override
     def load(self, rng: np.random.Generator) -> Corpus:
@@ -51,7 +57,8 @@ class Vader(Dataset):
             np.sort(rng.choice(np.flatnonzero(domains == domain), self.per_domain, replace=False))
             for domain in range(len(DOMAINS))
         ]
-        return _corpus(table, np.concatenate(drawn))
+        made = _corpus(table, np.concatenate(drawn))
+        return made if self.classes == 5 else merged(made)
 
     @override
     def provenance(self) -> str:
@@ -121,6 +128,13 @@ def prepare(rows: Sequence[Sentence]) -> dict[str, Any]:
 def classes(ratings: Sequence[float]) -> Ints:
     """The class 0 .. 4 of each rating; a rating on a cut belongs to the upper class."""
     return np.searchsorted(CUTS, ratings, side="right").astype(np.int64)
+
+
+def merged(corpus: Corpus) -> Corpus:
+    """Three classes of five: both negative ones are one, and both positive ones."""
+    assert corpus.gold is not None, "every sentence was rated"
+    gold = corpus.gold @ np.eye(3)[_MERGED]
+    return replace(corpus, labels=_MERGED[corpus.labels], geometry=sentiment3(), gold=gold)
 
 
 def _prepared() -> dict[str, Any]:

@@ -4,13 +4,14 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.serde import message_to_proto
 
-from clients.app import app, guarded
+from clients.app import app
 from clients.client import Client
 from clients.store import Store
+from clients.tasks import guarded
 from common.audit import verified
 from common.files import read_lines, write_lines
 from common.messages import Question
-from common.reasons import Reason, Refused
+from common.reasons import Reason
 from common.sites import forget
 from common.terms import Terms
 from common.wire import (
@@ -202,9 +203,62 @@ def test_an_interrupt_is_not_swallowed(provisioned):
     "changes", [{"schema": -1}, {"round": -1}, {"schema": 2**16}, {"round": 2**32}]
 )
 def test_a_question_that_is_none_is_refused_whole(site, changes):
+    """Nobody is named by it, so that nobody has a code."""
     site.prepare([0])
-    with pytest.raises(Refused, match="wrong_field"):
-        site.ask(PREDICT, [0], **changes)
+    assert site.status(PREDICT, [0], **changes) == {}
+    assert Store(site.folder / "clients" / "0").release(1) is None
+
+
+@pytest.mark.parametrize("asked", [[0, 1], [0, 3, 5, 40]])
+def test_a_failure_outside_any_clients_guard_crosses_as_codes(site, capfd, monkeypatch, asked):
+    """Here in what a node does for all its clients at once; the text is nobody's but one's."""
+
+    def fail(paths):
+        raise OSError(CANARY)
+
+    site.prepare([0, 1])
+    monkeypatch.setattr("clients.app.settled", fail)
+    assert site.refusals(asked) == dict.fromkeys(asked, Reason.client_error)
+    out, err = capfd.readouterr()
+    crossed = b"".join(message_to_proto(reply).SerializeToString() for reply in site.replies)
+    for place in (out.encode(), err.encode(), crossed, repr(site.replies).encode()):
+        assert CANARY.encode() not in place
+        assert b"Traceback" not in place
+    log = (site.folder / "clients" / "0" / "log.txt").read_text()
+    assert "_answering" in log
+    assert log.endswith("OSError\n")
+    files = [path for path in site.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if CANARY.encode() in path.read_bytes()]
+
+
+def test_a_node_notes_a_failure_in_no_log_but_its_own_clients(provisioned, monkeypatch):
+    def fail(paths):
+        raise OSError(CANARY)
+
+    site = Site(provisioned, partition=0, nodes=2)
+    site.prepare([0])
+    monkeypatch.setattr("clients.app.settled", fail)
+    assert site.refusals([0, 1]) == dict.fromkeys([0, 1], Reason.client_error)
+    assert (provisioned / "clients" / "0" / "log.txt").exists()
+    assert not (provisioned / "clients" / "1" / "log.txt").exists()
+
+
+def test_even_a_node_that_cannot_find_its_stores_lets_no_text_out(site, monkeypatch):
+    def fail(token):
+        raise RuntimeError(CANARY)
+
+    monkeypatch.setattr("clients.app.find", fail)
+    assert site.status(ENCODE, [0, 1]) == dict.fromkeys([0, 1], Reason.client_error)
+
+
+def test_an_interrupt_passes_the_outer_guard_too(site, monkeypatch):
+    def interrupt(paths):
+        raise KeyboardInterrupt
+
+    site.prepare([0])
+    monkeypatch.setattr("clients.app.settled", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        site.answers([0])
 
 
 @pytest.mark.parametrize(
@@ -267,8 +321,8 @@ def test_a_node_may_say_itself_where_its_stores_are(provisioned, tmp_path):
 )
 @pytest.mark.parametrize("kind", [ENCODE, TEACHER, PREDICT])
 def test_a_message_that_is_no_question_is_not_looked_into(provisioned, kind, content):
-    with pytest.raises(Exception, match=r"^wrong_field$"):
-        app(instruction(content, kind), context())
+    reply = app(instruction(content, kind), context())
+    assert unpack_status(reply.content) == {}
     assert not (provisioned / "clients" / "0" / "features.npy").exists()
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from clients.client import Client
 from clients.store import Store
+from clients.tasks import Outcome, here
 from clients.teachers.frozen_mlp import FrozenMlp
+from clients.voice import Voice
 from common.audit import verified
 from common.blanks import blanks
 from common.encoders.hashing import Hashing
@@ -54,6 +56,21 @@ def test_the_release_is_what_the_teacher_says(store, trained):
     assert np.array_equal(record.bias, to_codes(neutral.mean(axis=0), 8))
     assert record.num_examples is None
     assert record.scalar is None
+
+
+def test_the_bias_may_count_which_label_wins(tmp_path):
+    folder = stocked(tiny_with("clients.bias = 'argmax'"), tmp_path / "run")
+    store = Store(folder / "clients" / "2")
+    client = Client(store)
+    client.encode()
+    client.train()
+    terms = store.terms()
+    record = decode(client.answer(question(store)).payload, terms.layout, 1, 2)
+    teacher = FrozenMlp(hidden=4).restore(store.teacher(), 3)
+    said = teacher.predict(Hashing(dimensions=16).encode(blanks(terms.blanks)))
+    wins = [sum(row.argmax() == label for row in said) for label in range(3)]
+    assert terms.bias == "argmax"
+    assert np.array_equal(record.bias, to_codes(np.array(wins) + 1, 8))
 
 
 def test_asking_twice_gives_the_same_bytes_and_one_more_attempt(store, trained):
@@ -186,3 +203,25 @@ def test_a_client_knows_its_own_seed_only(store, tiny):
     assert f'"seed": {tiny.seed},' not in about
     assert store.about()["seed"] != Store(store.root.parent / "1").about()["seed"]
     assert set(store.about()) == {"client", "seed", "config", "public", "terms_sha256"}
+
+
+BROKEN = {
+    "one too many": lambda codes: codes + (np.arange(codes.shape[1]) == 0).astype(codes.dtype),
+    "a second row of one text": lambda codes: np.repeat(codes, 2, axis=0),
+    "nothing at all": np.zeros_like,
+    "the first label only": lambda codes: codes[:, :1],
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_the_server_would_refuse_does_not_even_leave(store, trained, monkeypatch, broken):
+    """A client whose voice is broken finds that out itself: no release, no line of one, a code."""
+    speak = Voice.codes
+    monkeypatch.setattr(Voice, "codes", lambda voice, *asked: BROKEN[broken](speak(voice, *asked)))
+    asked = question(store)
+    assert here(store.root, "predict", asked) == Outcome(Reason.client_error)
+    assert store.release(1) is None
+    assert [entry["direction"] for entry in log(store)] == ["down"]
+    monkeypatch.undo()
+    said = here(store.root, "predict", asked).said
+    assert decode(said.payload, store.terms().layout, 1, 2).client == 2

@@ -1,7 +1,11 @@
 """Teachers of several kinds in one run, and what a client's tasks remember."""
 
+import re
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
+from transformers import AutoTokenizer
 
 from clients.client import Client
 from clients.config import ClientConfig
@@ -17,6 +21,7 @@ from common.messages import Question
 from common.records import HEADER
 from simulations.experiment import read, to_toml
 from simulations.results import run
+from tests.common.tiny_bert import save_tiny_bert
 from tests.worlds import TINY, stocked, tiny_with
 
 MIXED = (
@@ -99,6 +104,79 @@ def test_a_mixed_run_reports_every_kind(tmp_path):
     assert all(teacher is not None for teacher in bounds["teachers"])
     assert result.summary["clients"]["answered"] == 4
     assert "multinomial_nb" in (tmp_path / "r" / "experiment.toml").read_text()
+
+
+def test_an_assignment_says_who_follows_what(tmp_path):
+    config = tiny_with(MIXED, "clients.assignment = [2, 2, 0, 1]").clients
+    kinds = [type(config.of(k)).__name__ for k in range(4)]
+    assert kinds == ["Sklearn", "Sklearn", "FrozenMlp", "Constant"]
+    folder = stocked(tiny_with(MIXED, "clients.assignment = [2, 2, 0, 1]"), tmp_path / "run")
+    told = [Store(folder / "clients" / str(k)).about()["config"] for k in range(4)]
+    named = [table["teacher"]["kind"] for table in told]
+    assert named == ["sklearn", "sklearn", "frozen_mlp", "constant"]
+    assert all("assignment" not in table and "teachers" not in table for table in told)
+
+
+def test_going_round_said_one_by_one_is_the_same_but_for_its_name():
+    plain = tiny_with(MIXED)
+    assert "assignment" not in dump(plain)["clients"]
+    spelt = tiny_with(MIXED, "clients.assignment = [0, 1, 2, 0]")
+    assert [plain.clients.of(k) for k in range(4)] == [spelt.clients.of(k) for k in range(4)]
+    assert plain.run_id != spelt.run_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (("clients.assignment = [0, 0, 0, 0]",), "there is no such list; write clients.teachers"),
+        ((MIXED, "clients.assignment = [0, 1, 2, 3]"), "names recipe 3.* write 0 to 2"),
+        ((MIXED, "clients.assignment = [0, 1, 2]"), "about 3 clients, and there are 4"),
+        ((MIXED, "clients.assignment = [0, 1, 1, 0]"), "gives recipe 2 .* to nobody"),
+        ((MIXED, "clients.assignment = [0, 1, 2, -1]"), "assignment"),
+        ((MIXED, "clients.assignment = [0, 1, 2, true]"), "assignment"),
+        ((MIXED, "clients.assignment = []"), "assignment"),
+    ],
+)
+def test_an_assignment_that_does_not_fit_is_one_line(changes, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        tiny_with(*changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_models_with_different_words_mix_with_every_other_kind(tmp_path):
+    """Two organisations' own models read with their own tokenizers; only predictions meet."""
+    one = save_tiny_bert(tmp_path / "one")
+    other = save_tiny_bert(tmp_path / "other", words=["ba", "be", "bi", "##bo", "zu", "##za", "lo"])
+    read_by = [AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (one, other)]
+    assert read_by[0].keys() != read_by[1].keys()
+    assert len(read_by[0]) != len(read_by[1])
+    teachers = [
+        f"{{ kind = 'sequence_classifier', model = '{folder}', max_tokens = 16, min_steps = 2, "
+        "epochs = 1, batch_size = 64 }"
+        for folder in (one, other)
+    ]
+    teachers += ["{ kind = 'frozen_mlp', hidden = 4, epochs = 1, min_steps = 4 }", "'sklearn'"]
+    mixed = f"clients.teachers = [{', '.join(teachers)}]; clients.assignment = [1, 0, 2, 3]"
+    result = run(
+        "synthetic", overrides=[*TINY, mixed, "bounds = true"], out=tmp_path / "r", backend="inline"
+    )
+    kinds = ["sequence_classifier", "sequence_classifier", "frozen_mlp", "sklearn"]
+    bounds = result.summary["bounds"]
+    assert bounds["kinds"] == kinds
+    page = (tmp_path / "r" / "report.html").read_text()
+    for client, (kind, figures) in enumerate(zip(kinds, bounds["teachers"], strict=True)):
+        assert 0 <= figures["accuracy"] <= 1
+        assert figures["semantic_distance"] >= 0
+        told = f"{figures['accuracy']:.3f}"
+        row = rf"client {client}[^<]*</th><td>{kind}</td>\s*<td class=.num.>{told}<"
+        assert re.search(row, page)
+    kept = [load_file(tmp_path / "r" / "clients" / str(k) / "teacher.safetensors") for k in (0, 1)]
+    sizes = [
+        next(tensor.shape[0] for name, tensor in k.items() if "word_embeddings" in name)
+        for k in kept
+    ]
+    assert sizes == [len(read_by[1]), len(read_by[0])]
+    assert bounds["teachers"][0] != bounds["teachers"][1]
 
 
 def test_a_later_round_is_the_first_with_another_header(tmp_path):

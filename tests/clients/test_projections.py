@@ -111,16 +111,17 @@ def test_same_inputs_same_bits():
     assert one.tobytes() == two.tobytes()
 
 
+@pytest.mark.parametrize("bias", ["mean", "argmax"])
 @pytest.mark.parametrize("bits", [1, 4, 8, 16])
-def test_the_sum_over_subclasses_is_what_a_teacher_says_without(bits):
+def test_the_sum_over_subclasses_is_what_a_teacher_says_without(bits, bias):
     rows, labels, _ = shard()
     teacher = FrozenLinear().fit(rows, labels, C, rng())
     probs = teacher.predict(rows)
-    voice = splitting(teacher, bits, (rows, labels), Subclasses(count=S), rng())
-    codes, mean = voice.codes(probs, rows), voice.mean_codes(probs, rows)
+    voice = splitting(teacher, bits, (rows, labels), Subclasses(count=S), rng(), bias)
+    codes, mean = voice.codes(probs, rows), voice.bias_codes(probs, rows)
     assert codes.shape == (len(rows), C * S)
     assert np.array_equal(merged_codes(codes, S), to_codes(probs, bits))
-    assert np.array_equal(merged_codes(mean, S), Voice(bits).mean_codes(probs, rows))
+    assert np.array_equal(merged_codes(mean, S), Voice(bits, bias=bias).bias_codes(probs, rows))
 
 
 def test_embeddings_and_head_give_the_prediction():

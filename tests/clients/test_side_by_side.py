@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from clients.app import guarded
 from clients.side_by_side import SideBySide
+from clients.tasks import guarded
 from common.files import read_lines, write_lines
 from common.reasons import Reason
 from common.wire import ENCODE, TEACHER

@@ -91,9 +91,11 @@ def test_terms_hold_public_matters_only():
         "bits",
         "disclosed",
         "encoder",
+        "bias",
         "bits_down",
         "subclasses",
         "secure_sum",
+        "cache",
     }
 
 

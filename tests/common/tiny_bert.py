@@ -11,9 +11,9 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["good", "bad", "film", "phone", "the", "a", "is", "was", "not", "very", "##ly", ".", "b"]
 
 
-def save_tiny_bert(folder: Path, seed: int = 0) -> Path:
+def save_tiny_bert(folder: Path, seed: int = 0, words: list[str] | None = None) -> Path:
     """Random weights, D = 32, 48 positions; the tokenizer file asks for padding, as MiniLM's."""
-    vocabulary = {word: i for i, word in enumerate(SPECIAL + WORDS)}
+    vocabulary = {word: i for i, word in enumerate(SPECIAL + (words or WORDS))}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

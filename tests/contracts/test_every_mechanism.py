@@ -1,12 +1,13 @@
 """What every mechanism keeps, found by its family and never listed by hand."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from clients.mechanisms import Holding, Mechanism
-from clients.teachers.frozen_linear import FrozenLinear
-from clients.teachers.frozen_mlp import FrozenMlp
-from common.configure import dump, find, kinds, load
+from clients.teachers import Teacher
+from common.configure import dump, find, kind_of, kinds, load
 
 C, D = 3, 5
 RNG = np.random.default_rng(0)
@@ -14,7 +15,19 @@ FEATURES = RNG.normal(size=(40, D)).astype(np.float32)
 LABELS = np.arange(40) % C
 SHARED = RNG.normal(size=(25, D)).astype(np.float32)
 EVERY = pytest.mark.parametrize("kind", kinds(Mechanism))
-RECIPE = pytest.mark.parametrize("recipe", [FrozenLinear(), FrozenMlp(hidden=4, min_steps=4)])
+QUICK = {"hidden": 4, "min_steps": 4}
+
+
+def recipes():
+    """Everything that reads features, small and quick."""
+    members = [find(Teacher, kind) for kind in kinds(Teacher)]
+    for member in (m for m in members if m.reads == "features"):
+        known = {field.name for field in fields(member)}
+        yield member(**{key: value for key, value in QUICK.items() if key in known})
+
+
+RECIPES = list(recipes())
+RECIPE = pytest.mark.parametrize("recipe", RECIPES, ids=kind_of)
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +43,7 @@ def made(kind, **settings):
 def said(mechanism, recipe=None, examples=40, seed=0):
     holding = Holding(FEATURES[:examples], LABELS[:examples], C, SHARED)
     rng = np.random.default_rng(seed)
-    fitted, spent = mechanism.fit(recipe or FrozenLinear(), holding, rng)
+    fitted, spent = mechanism.fit(recipe or RECIPES[0], holding, rng)
     return mechanism.release(fitted.predict(SHARED)), spent
 
 

@@ -12,6 +12,7 @@ from common.arrays import Floats
 from common.configure import dump, find, kinds, load
 from common.failures import ConfigError
 from common.predictions import UNKNOWN, Ensemble
+from server.memory import pack_state, restore_state
 from server.weightings import Weighting, normalised
 
 every_weighting = pytest.mark.parametrize(
@@ -151,6 +152,18 @@ def test_what_is_needed_and_missing_is_said_with_what_to_write(weighting: Weight
         with pytest.raises(ConfigError, match=r"; write [^\n]* = ") as refusal:
             weighting.weigh(replace(ensemble(), **{GIVEN[name]: None}), state)
         assert "\n" not in str(refusal.value)
+
+
+@every_weighting
+def test_what_is_remembered_of_a_round_is_new_and_survives_its_bytes(weighting: Weighting) -> None:
+    state = weighting.start(10)
+    before = pack_state(state)
+    after = weighting.heard(ensemble(clients=3), state)
+    assert pack_state(state) == before
+    assert after.keys() == state.keys()
+    restored = restore_state(pack_state(after))
+    assert all(restored[name].tobytes() == after[name].tobytes() for name in after)
+    assert weighting.weigh(ensemble(clients=2), restored).shape == (2, 7)
 
 
 @settings(max_examples=50, deadline=None)

@@ -114,7 +114,10 @@ def test_r8_a_straggler_on_ray(tmp_path: Path) -> None:
 
 def test_a_run_without_a_sign_of_life_is_ended(tmp_path: Path) -> None:
     """The server hangs; the command notices, ends everything, and the run can go on."""
-    patience = "server.timeouts = { encode = 5.0, teachers = 5.0, predict = 5.0, silence = 20.0 }"
+    patience = (
+        "server.timeouts = { encode = 5.0, teachers = 5.0, refine = 5.0, predict = 5.0, "
+        "silence = 20.0 }"
+    )
     faults = [{"sleep": 500, "phase": "learned", "round": 1, "times": 1}]
     code, err, seconds = command(tmp_path / "run", *WORLD, patience, faults=faults)
     assert code == 1

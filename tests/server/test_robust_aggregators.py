@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import minimize
 
-from common.configure import load
+from common.configure import find, kinds, load
 from common.failures import ConfigError
 from common.labels import LabelGeometry
 from server.aggregators import Aggregator
@@ -16,7 +16,8 @@ from server.aggregators.mean import Mean
 from server.aggregators.median import Median
 from server.aggregators.trimmed_mean import TrimmedMean
 
-ROBUST = [Median(), TrimmedMean(), GeometricMedian()]
+MEMBERS = [find(Aggregator, kind) for kind in kinds(Aggregator)]
+ROBUST = [member() for member in MEMBERS if member.robust and not member.sees_all_samples]
 every_robust = pytest.mark.parametrize("aggregator", ROBUST, ids=repr)
 seeds = st.integers(0, 10_000)
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from common.configure import find, kinds
+from common.configure import find, kinds, load
 from common.failures import ConfigError
 from common.labels import LabelGeometry
+from server.config import ServerConfig
 from server.losses import DistillationLoss
 from server.losses.kl import Kl
 from server.losses.transport import Transport
@@ -166,8 +167,10 @@ def test_the_label_against_all_opinions_leaves_the_opinions_their_proportions() 
 
 
 def test_a_label_that_is_not_taught_cannot_be_held_against_opinions() -> None:
-    with pytest.raises(ConfigError, match="label_weight"):
-        RwKd(terms="label_teachers").steer(course((0, 2, 5)))
+    weighed = {"reweighting": {"kind": "rw_kd", "terms": "label_teachers"}}
+    with pytest.raises(ConfigError, match=r"write server\.label_weight = 0\.5"):
+        load(ServerConfig, weighed)
+    load(ServerConfig, weighed | {"label_weight": 0.5})
     assert not RwKd(terms="label_teachers").needs_opinions
     assert RwKd().needs_opinions
 

@@ -352,6 +352,29 @@ def test_a_node_does_not_speak_for_anothers_client(run, inline):
     assert tallies(folder) == dict.fromkeys(range(4), ("answered", "accepted"))
 
 
+@pytest.mark.parametrize("strays", [1, 2, 10_000])
+def test_answers_for_others_do_not_make_the_log_grow_at_will(run, inline, strays):
+    """One line each for as many as were asked; of more, one for the whole reply. Nobody is hurt."""
+
+    def flood(message, reply):
+        arrays = dict(reply.content["pred"].items())
+        arrays |= {str(77 + n): Array("uint8", (1,), "fedknot.record", b"x") for n in range(strays)}
+        return with_record(message, reply, "pred", ArrayRecord(arrays))
+
+    folder, grid = run(3, tamper=at(PREDICT, flood))
+    assert hashes(folder) == hashes(inline())
+    assert tallies(folder) == dict.fromkeys(range(4), ("answered", "accepted"))
+    lines = [e for e in verified(folder / "audit" / "server.jsonl") if e["direction"] == "up"]
+    refused = [e for e in lines if e["verdict"] != "accepted"]
+    assert {e["verdict"] for e in refused} == {"wrong_client"}
+    (whole,) = [
+        framed(reply.content) for reply in grid.received if "77" in reply.content.get("pred", {})
+    ]
+    expected = [(77, 1), (1, len(whole))]
+    assert [(e["client"], e["bytes"]) for e in refused] == expected[: min(strays, 2)]
+    assert outcome(folder)["rejected"] == min(strays, 2)
+
+
 def test_a_reply_that_comes_twice_counts_once(inline, tmp_path):
     class Stutter(LocalGrid):
         def pull_messages(self, message_ids):
@@ -470,6 +493,31 @@ def test_r23_a_clock_that_is_set_does_not_end_a_phase(run, inline, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1.7e9 + 3600.0 * next(now) * (-1) ** next(now))
     folder, _ = run(2, "num_rounds = 2")
     assert hashes(folder) == hashes(inline("num_rounds = 2"))
+
+
+def late(kind):
+    """Has the second node reply to a kind of message long after any phase would be over."""
+
+    def hold(message):
+        about = message.metadata
+        return 1.0 if (about.message_type, about.dst_node_id) == (kind, 1001) else 0.0
+
+    return hold
+
+
+def test_a_slow_start_costs_no_phase_its_time(run, inline, monkeypatch):
+    """The workers come up five times as late as a phase may take; the clocks start then."""
+    monkeypatch.setattr("server.strategy._CONNECT_SECONDS", 600.0)
+    folder, _ = run(2, hold=late(HELLO))
+    assert hashes(folder) == hashes(inline())
+    assert tallies(folder) == dict.fromkeys(range(4), ("answered", "accepted"))
+
+
+def test_the_same_delay_within_a_phase_does_cost_it(run):
+    """The positive control of the test before."""
+    folder, _ = run(2, hold=late(ENCODE))
+    kept, gone = ("answered", "accepted"), ("lost", "timeout")
+    assert tallies(folder) == {0: kept, 1: gone, 2: kept, 3: gone}
 
 
 def test_silence_must_be_longer_than_what_is_waited_for():

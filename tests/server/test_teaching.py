@@ -111,6 +111,9 @@ def test_the_own_teacher_is_the_last_and_brings_what_clients_bring():
     assert np.array_equal(both.probs[-1], predict(model, FEATURES))
     assert both.bias is not None
     assert both.bias[-1] == pytest.approx(predict(model, FEATURES[:10]).mean(axis=0), abs=1e-6)
+    voted = opinion(model, replace(ROOM, bias="argmax")).bias
+    wins = np.bincount(predict(model, FEATURES[:10]).argmax(axis=1), minlength=C)
+    assert voted == pytest.approx((wins + 1) / (10 + C))
     assert both.num_examples is not None
     assert both.num_examples.tolist() == [5, 6, 7, M]
 

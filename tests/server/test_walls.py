@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 TRY = """
-import os, sys
+import os, sqlite3, sys
 from pathlib import Path
 from server.walls import keep_out
 keep_out(Path(sys.argv[1]))
@@ -72,3 +72,67 @@ def test_what_is_private_cannot_be_listed(folder, path):
 def test_what_is_public_can(folder, path):
     assert attempt(folder, f"open({str(folder.parent / path)!r})") == "opened"
     assert attempt(folder, f"os.listdir({str(folder)!r})") == "opened"
+
+
+@pytest.mark.parametrize("name", ["run/clients/0/shard.jsonl", "cache/data/texts"])
+def test_what_is_private_is_no_database(folder, name):
+    path = str(folder.parent / name)
+    assert attempt(folder, f"sqlite3.connect({path!r})") == "refused"
+    assert attempt(folder, f"sqlite3.connect(Path({path!r}))") == "refused"
+    for address in (f"file:{path}?mode=ro", f"file://{path}", f"file://localhost{path}#x"):
+        assert attempt(folder, f"sqlite3.connect({address!r}, uri=True)") == "refused"
+    address = "file:" + path.replace("a", "%61")
+    assert attempt(folder, f"sqlite3.connect({address!r}, uri=True)") == "refused"
+
+
+@pytest.mark.parametrize("act", ["os.rename", "os.replace", "os.link"])
+def test_what_is_private_gets_no_other_name(folder, act):
+    shard, other = str(folder / "clients" / "0" / "shard.jsonl"), str(folder / "releases" / "x")
+    assert attempt(folder, f"{act}({shard!r}, {other!r})") == "refused"
+    assert attempt(folder, f"{act}({other!r}, {shard!r})") == "refused"
+    assert attempt(folder, f"Path({shard!r}).rename({other!r})") == "refused"
+
+
+@pytest.mark.parametrize("name", ["run", "run/clients", "cache", "link/clients/0"])
+def test_no_folder_with_what_is_private_moves_away(folder, name):
+    path, other = str(folder.parent / name), str(folder.parent / "elsewhere")
+    assert attempt(folder, f"os.rename({path!r}, {other!r})") == "refused"
+
+
+def test_the_server_may_name_and_keep_its_own(folder):
+    public, other = str(folder / "terms.json"), str(folder / "terms.json.new")
+    assert attempt(folder, f"os.link({public!r}, {other!r})") == "opened"
+    assert attempt(folder, f"os.replace({other!r}, {public!r})") == "opened"
+    assert attempt(folder, f"sqlite3.connect({str(folder / 'own.db')!r})") == "opened"
+    assert attempt(folder, "sqlite3.connect(':memory:')") == "opened"
+
+
+APART = """
+import sys
+from flwr.supercore.object_ref import load_app
+from server.walls import assert_apart
+apps = tomllib.loads(open("pyproject.toml").read())["tool"]["flwr"]["app"]["components"]
+for name in apps.values():
+    load_app(name, Exception, ".")
+assert_apart()
+for name in sys.argv[1:]:
+    __import__(name)
+assert_apart()
+"""
+
+
+def loaded(*names):
+    call = [sys.executable, "-c", "import tomllib" + APART, *names]
+    root = Path(__file__).parents[2]
+    return subprocess.run(call, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_what_flower_loads_in_the_servers_process_is_no_client():
+    """``flwr run`` has the clients' app loaded there, to see whether it can be."""
+    done = loaded()
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["clients.app", "simulations.split", "simulations.datasets"])
+def test_a_process_that_loaded_what_is_private_is_found_out(name):
+    assert "the server's process imported ['" in loaded(name).stderr

@@ -16,6 +16,7 @@ from simulations.benches.fuzz import MOST_MB, WITHIN, _resident_mb, check, found
 from simulations.benches.fuzzer import Findings, Fuzzer
 from simulations.benches.mutations import CLIENTS, MUTATIONS, ROUND, STRANGER, worlds
 from simulations.benches.weakened import WEAKENED
+from simulations.benches.weakened_parts import WEAK_PARTS
 from simulations.events import silent
 
 
@@ -40,7 +41,21 @@ def test_every_verdict_of_the_gate_is_met(made):
     assert min(made["reasons"]["accepted"], made["replies"]["accepted"]) > 100
 
 
-@pytest.mark.parametrize("name", WEAKENED)
+def test_every_other_kind_is_fed_and_met(made):
+    met = {
+        "consensus": {"wrong_sum", "wrong_binding", "wrong_round", "wrong_field", "not_canonical"},
+        "lists": {"wrong_length", "wrong_field", "not_canonical"},
+        "keys": {"wrong_length", "wrong_client", "duplicate"},
+        "masked words": {"wrong_binding", "wrong_client", "duplicate", "not_canonical"},
+    }
+    assert made["parts"].keys() == met.keys()
+    for kind, reasons in met.items():
+        verdicts = made["parts"][kind]
+        assert sum(verdicts.values()) == 1000
+        assert verdicts.keys() >= {"accepted", *reasons}, kind
+
+
+@pytest.mark.parametrize("name", [*WEAKENED, *WEAK_PARTS])
 def test_the_fuzzer_finds_what_is_broken_on_purpose(name):
     assert found_after(name, seed=7) <= 1000 < WITHIN
 
@@ -132,7 +147,7 @@ def test_the_command_prints_and_fails_where_it_must(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["broken"] == {}
     monkeypatch.setitem(WEAKENED, "does nothing wrong", (decode, "accepted: sum"))
     monkeypatch.setattr("simulations.benches.fuzz.WITHIN", 1000)
-    with pytest.raises(CheckFailed, match="misses a decoder that does nothing wrong"):
+    with pytest.raises(CheckFailed, match="misses a reader that does nothing wrong"):
         cli.app(arguments, standalone_mode=False)
     shown = capsys.readouterr().out
     assert "no rule broken" in shown

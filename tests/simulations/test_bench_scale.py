@@ -24,7 +24,7 @@ def sample(done, cpu, kind="serve"):
     return Sample(done, kind, 1, 1e5, None, None, cpu)
 
 
-@pytest.mark.parametrize("work", ["trivial", "real"])
+@pytest.mark.parametrize("work", ["trivial", "real", "side_by_side"])
 def test_only_the_number_of_clients_differs(work):
     """Shared, validation and test rows and rows per client are the same for every K."""
     found = set()

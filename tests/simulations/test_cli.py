@@ -8,6 +8,7 @@ import pytest
 
 from common.files import read_json
 from simulations import cli
+from simulations.experiment import shipped
 from tests.worlds import TINY
 
 SMALL = [word for override in TINY for word in ("--set", override)]
@@ -111,7 +112,7 @@ def test_the_summary_has_the_promised_keys(finished):
     assert summary["schema"] == 1
     assert summary["status"] == "complete"
     assert set(summary["student"]) >= STUDENT
-    assert set(summary["bounds"]) == {"centralised", "ensemble", "kinds", "teachers"}
+    assert set(summary["bounds"]) == {"bayes", "centralised", "ensemble", "kinds", "teachers"}
     assert len(summary["bounds"]["teachers"]) == summary["num_clients"] == 4
     wire = "bytes_up envelope_up bytes_down bytes_up_per_client fedavg_bytes_per_client"
     assert set(summary["wire"]) >= {*wire.split(), "messages", "rejected"}
@@ -199,7 +200,7 @@ def test_plan_trains_nothing_and_counts_bytes(fedknot):
     assert code == 0
     assert sum(c["rows"] for c in plan["clients"]) == plan["rows"]["private"]
     assert plan["bytes_up_per_client_and_round"] == 56 + 3 * plan["rows"]["transfer"] + 3
-    assert len(fedknot("plan", "synthetic", *SMALL)[1].splitlines()) == 14
+    assert len(fedknot("plan", "synthetic", *SMALL)[1].splitlines()) == 16
 
 
 def test_list_names_every_family_and_what_it_discloses(fedknot):
@@ -209,6 +210,11 @@ def test_list_names_every_family_and_what_it_discloses(fedknot):
     assert knot["discloses"] == ["bias"]
     assert knot["fields"]["distance"]["default"] == "l2"
     assert all(m["manual"] for family in made.values() for m in family)
+    shown = {m["kind"]: m for m in made["experiments"]}
+    assert shown.keys() == set(shipped())
+    assert shown["fedmd"]["manual"].startswith("FedMD (")
+    assert shown["quickstart"]["discloses"] == ["bias"]
+    assert {m["kind"] for m in made["availability"]} >= {"always", "random_dropout"}
 
 
 def test_help_is_there_for_every_command(fedknot):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from clients.store import Store
 from common.configure import find, kinds
@@ -304,3 +305,38 @@ def test_stores_hold_what_is_corrupted_and_all_else_stays_clean(tmp_path):
 def test_the_split_file_says_what_it_is_about(tmp_path):
     table = json.loads((stocked(tiny_with(BAD), tmp_path / "run") / "split.json").read_text())
     assert len(table["corpus_sha256"]) == 64
+
+
+def pictures(size=300, seed=1):
+    rows = np.random.default_rng(seed).integers(0, 17, (size, 64))
+    return Shard(tuple(" ".join(map(str, row)) for row in rows.tolist()), np.zeros(size, np.int64))
+
+
+def numbers_of(made):
+    return np.array([[float(word) for word in text.split()] for text in made.texts])
+
+
+def test_noise_on_numbers_is_gaussian_and_as_strong_as_asked():
+    before = pictures()
+    made = hit(FeatureNoise(unit="number", rate=0.5), before)
+    known, found = numbers_of(before), numbers_of(made)
+    assert found.shape == known.shape
+    off = (found - known) / (0.5 * known.std())
+    assert stats.kstest(off.ravel(), "norm").pvalue > 0.01
+    assert off.std() == pytest.approx(1.0, abs=0.02)
+    assert hit(FeatureNoise(unit="number", rate=0), before).texts == before.texts
+
+
+def test_noise_on_numbers_needs_numbers():
+    for texts in (("1 2 three",), ("nan 1",), ("1 inf",)):
+        with pytest.raises(ConfigError, match="unit = 'character' or 'word' for sentences"):
+            hit(FeatureNoise(unit="number"), Shard(texts, np.zeros(1, np.int64)))
+    assert hit(FeatureNoise(unit="number"), Shard(("", "7"), np.zeros(2, np.int64))).texts[0] == ""
+
+
+@pytest.mark.parametrize("unit", ["character", "word"])
+def test_slips_in_what_is_read_as_numbers_are_refused(unit):
+    change = f"data.corruptions = [{{ kind = 'feature_noise', unit = '{unit}' }}]"
+    with pytest.raises(ConfigError, match=r"corruptions\[0\] makes slips.*unit = 'number'"):
+        read("digits", [change])
+    assert read("digits", [change.replace(unit, "number")]).data.corruptions[0].unit == "number"

@@ -193,6 +193,16 @@ def test_familiarity_is_disclosed_on_purpose_or_not_at_all():
         read("synthetic", told + own)
 
 
+def test_the_bias_is_part_of_the_run_id_unless_it_is_a_mean():
+    assert read("synthetic", ["clients.bias = 'mean'"]).run_id == read("synthetic").run_id
+    assert read("synthetic", ["clients.bias = 'argmax'"]).run_id != read("synthetic").run_id
+
+
+def test_the_classes_of_vader_are_part_of_the_run_id_unless_they_are_five():
+    five, three = (read("quickstart", [f"data.dataset.classes = {n}"]).run_id for n in (5, 3))
+    assert five == read("quickstart").run_id != three
+
+
 def test_how_familiarity_is_found_matters_only_where_it_is_told():
     ways = ["clients.familiarity.neighbours = 1"]
     assert read("synthetic", ways).run_id == read("synthetic").run_id
@@ -205,6 +215,14 @@ def test_how_familiarity_is_found_matters_only_where_it_is_told():
 def test_a_weighting_by_labels_says_how_to_have_some(kind):
     assert "data.labelled_transfer = 200" in refused(f"server.weighting = '{kind}'")
     read("synthetic", [f"server.weighting = '{kind}'", "data.labelled_transfer = 20"])
+
+
+def test_a_label_that_is_weighed_must_be_taught():
+    """Refused when the experiment is read, not when all teachers are trained."""
+    weighed = "server.reweighting = { kind = 'rw_kd', terms = 'label_teachers' }"
+    labels = "data.labelled_transfer = 20"
+    assert "server.label_weight = 0.5" in refused(f"{weighed}; {labels}")
+    read("synthetic", [weighed, labels, "server.label_weight = 0.5"])
 
 
 def test_the_run_id_is_the_same_in_another_process():

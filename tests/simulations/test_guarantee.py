@@ -9,12 +9,15 @@ from clients.budget import allow, spent
 from clients.mechanisms.dp_gd import DpGd
 from clients.store import Store
 from common.failures import BudgetExceeded, ConfigError
+from common.files import read_json
 from common.reasons import Refused
+from simulations import results
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.guarantee import NOT_PRIVATE, guarantee
 from simulations.loop import federate
-from tests.worlds import hashes, stocked, tallies, tiny_with
+from simulations.summary import lines
+from tests.worlds import TINY, hashes, stocked, tallies, tiny_with
 
 LINEAR = "clients.teacher = 'frozen_linear'"
 DP = "clients.mechanism = { kind = 'dp_gd', epsilon_target = 4.0, steps = 5 }"
@@ -52,6 +55,28 @@ def test_r27_seeded_noise_is_not_private_and_says_so(tmp_path):
     assert found == {"guarantee": NOT_PRIVATE, "epsilon": None, "delta": None, "unit": None}
     again, _ = run(tmp_path / "again", SEEDED)
     assert hashes(folder) == hashes(again)
+
+
+def test_r27_the_stamp_is_in_summary_and_report(tmp_path):
+    finished = {}
+    for name, words in (("seeded", SEEDED), ("honest", DP)):
+        made = results.run(
+            "synthetic", overrides=[*TINY, LINEAR, words], out=tmp_path / name, backend="inline"
+        )
+        summary = read_json(tmp_path / name / "summary.json")
+        assert summary == made.summary
+        page = (tmp_path / name / "report.html").read_text()
+        told = "\n".join(lines(summary, tmp_path / name))
+        finished[name] = summary["privacy"], page, told
+    privacy, page, told = finished["seeded"]
+    assert NOT_PRIVATE == "NOT PRIVATE (seeded noise)"
+    assert privacy["guarantee"] == NOT_PRIVATE
+    assert privacy["epsilon"] is privacy["delta"] is None
+    assert NOT_PRIVATE in page
+    assert NOT_PRIVATE in told
+    privacy, page, told = finished["honest"]
+    assert privacy["epsilon"] == pytest.approx(4.0)
+    assert "NOT PRIVATE" not in page + told
 
 
 def test_noise_of_the_system_makes_two_runs_differ(tmp_path):

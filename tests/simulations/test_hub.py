@@ -75,6 +75,61 @@ def test_dialogues_are_unrolled(tmp_path):
     assert found.documents.tolist() == [0, 0, 1, 2, 2, 3]
 
 
+def row_of(preset, place, value):
+    """One row as the hub has it: all columns that the preset names, and one that it does not."""
+    named = preset.columns
+    made = {named.text: f"text {place}", named.label: value, "idx": place}
+    if named.text_pair is not None:
+        made[named.text_pair] = f"pair {place}"
+    for name, cell in ((named.group, f"group {place % 2}"), (named.document, f"source {place}")):
+        if name is not None:
+            made[name] = cell
+    return made
+
+
+def folder_of(preset, path):
+    """A saved folder with the preset's own columns, values and splits; every label comes up."""
+    values = [int(value) for value in preset.labels.values]
+    splits = {}
+    for start, split in enumerate((preset.split, preset.test_split or "unused")):
+        table = [row_of(preset, 100 * start + i, value) for i, value in enumerate(2 * values)]
+        table.append(row_of(preset, 100 * start + 99, -1))  # nobody labelled it
+        splits[split] = columns(table)
+    return saved(path, **splits)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_reads_its_own_layout(tmp_path, name):
+    preset = PRESETS[name]
+    found = hub(preset=name, path=folder_of(preset, tmp_path / name)).load(RNG(0))
+    size = len(preset.labels.names)
+    parts = 2 if preset.test_split else 1
+    assert found.geometry.names == preset.labels.names
+    assert found.labels.tolist() == [*range(size)] * 2 * parts
+    places = [100 * part + i for part in range(parts) for i in range(2 * size)]
+    if preset.columns.text_pair is None:
+        assert found.texts == tuple(f"text {place}" for place in places)
+    else:
+        assert [parted(text) for text in found.texts] == [
+            (f"text {p}", f"pair {p}") for p in places
+        ]
+    if preset.test_split:
+        published = [Part.TRAIN] * 2 * size + [Part.TEST] * 2 * size
+        assert found.parts.tolist() == published
+    else:
+        assert found.parts is None
+    grouped = preset.columns.group is not None
+    assert found.group_names == (("group 0", "group 1") if grouped else ("everybody",))
+
+
+def test_the_presets_whose_test_part_is_published():
+    """What GLUE and others keep to themselves, or never had, is drawn from the training rows."""
+    splits = {name: preset.test_split for name, preset in PRESETS.items()}
+    assert {name for name, split in splits.items() if not split} == {"amazon"}
+    assert splits["multi_nli"] == splits["mnli"] == "validation_matched"
+    assert {"cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "wnli"} <= splits.keys()
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_gives_way_to_what_is_said(name):
     dataset = hub(preset=name, split="here", revision="abc", config=["one"])

@@ -51,7 +51,7 @@ def test_a_run_writes_the_intervals_of_student_and_bounds(runs):
     summary = read_json(runs[0] / "summary.json")
     intervals = summary["intervals"]
     assert (intervals["level"], intervals["draws"]) == (0.95, 1000)
-    assert set(intervals["bounds"]) == {"centralised", "ensemble"}
+    assert set(intervals["bounds"]) == {"bayes", "centralised", "ensemble"}
     for metrics, found in (
         (summary["student"], intervals["student"]),
         *((summary["bounds"][name], intervals["bounds"][name]) for name in intervals["bounds"]),

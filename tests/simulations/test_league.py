@@ -201,6 +201,8 @@ def test_the_tables_say_what_the_cells_say(made):
     text = (folder / "results.md").read_text()
     assert all(arm["title"] in text for arm in arms.values())
     assert "Graded on test rows" in text
+    page = (folder / "report.html").read_text()
+    assert all(arm["title"] in page for arm in arms.values())
     assert not (folder / "runs").exists()
     assert not (folder / "features").exists()
 

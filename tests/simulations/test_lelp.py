@@ -145,6 +145,13 @@ def work(experiment, folder):
     federate(folder, silent)
 
 
+def test_a_loss_that_cannot_tell_subclasses_apart_is_refused_before_anything_is_encoded(tmp_path):
+    experiment = tiny_with(FULLER, SPLIT, "server.loss = 'knot_geomloss'")
+    with pytest.raises(ConfigError, match="knot_geomloss"):
+        stocked(experiment, tmp_path / "run")
+    assert not list((tmp_path / "run" / "clients").iterdir())
+
+
 def test_a_whole_run_is_measured_and_arms_of_it_compared(tmp_path):
     experiment = tiny_with(KL, FULLER, SPLIT, "bounds = true")
     folder = execute(

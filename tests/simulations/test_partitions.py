@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import beta, kstest, normaltest
@@ -560,3 +560,39 @@ def test_flower_deals_natural_groups_alike(flower):
     labels = np.arange(400) % 5
     theirs = flower(NaturalIdPartitioner("group"), labels)
     assert all(map(np.array_equal, theirs, deal(Natural(), 4, labels, np.arange(400) % 4)))
+
+
+@given(
+    alpha=st.sampled_from([1e-6, 0.05, 0.5, 1e6]),
+    clients=st.integers(1, 12),
+    seed=st.integers(0, 2**16),
+    law=st.sampled_from(["log_normal", "power_law"]),
+)
+@settings(deadline=None, max_examples=40)
+def test_sizes_by_a_law_and_labels_by_dirichlet_together(alpha, clients, seed, law):
+    """Sizes are to the row those without label skew, and every row has one owner."""
+    labels = np.random.default_rng(seed).integers(0, 4, 240)
+    groups = np.zeros(240, np.int64)
+    skewed, plain = (
+        Quantity(law=law, spread=1.5, min_size=3, alpha=given_).split(
+            labels, groups, clients, np.random.default_rng(seed)
+        )
+        for given_ in (alpha, None)
+    )
+    assert [len(rows) for rows in skewed] == [len(rows) for rows in plain]
+    assert np.array_equal(np.sort(np.concatenate(skewed)), np.arange(240))
+    assert all(np.array_equal(rows, np.unique(rows)) for rows in skewed)
+
+
+def test_alpha_beside_a_law_is_the_strength_of_the_label_skew():
+    labels = np.tile(np.arange(5), 400)
+
+    def unlike(alpha):
+        parts = Quantity(spread=0.5, alpha=alpha).split(
+            labels, np.zeros(2000, np.int64), 10, np.random.default_rng(3)
+        )
+        shares = [np.bincount(labels[rows], minlength=5) / len(rows) for rows in parts]
+        return np.mean([np.abs(share - 0.2).sum() / 2 for share in shares])
+
+    assert unlike(1e6) < 0.02 < 0.15 < unlike(1.0) < unlike(0.05)
+    assert unlike(None) < 0.1

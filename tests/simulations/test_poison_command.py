@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from common.configure import find, kind_of, kinds
 from common.failures import ConfigError
 from common.files import read_json, read_lines
+from server.aggregators import Aggregator
 from simulations import cli
 from simulations.events import silent
 from simulations.poisoning.asked import Asked, Call, plan, read_poisons, read_shares
@@ -139,7 +141,15 @@ def test_defaults_hold_the_own_rule_and_robust_ones():
     server = made.base.server
     assert {arm.loss for arm in made.arms} == {server.loss}
     assert made.arms[0].aggregator == server.aggregator
-    assert len(made.arms) == 2 * 5
+    tried = {kind_of(arm.aggregator) for arm in made.arms}
+    robust = {kind for kind in kinds(Aggregator) if find(Aggregator, kind).robust}
+    assert tried == {kind_of(server.aggregator), "mean"} | robust
+    assert len(made.arms) == 2 * len(tried)
+
+
+def test_all_aggregators_are_every_kind():
+    made = plan(Call(tiny_with(), "synthetic", Asked(aggregators="all"), (0,), "inline"))
+    assert {kind_of(arm.aggregator) for arm in made.arms} == set(kinds(Aggregator))
 
 
 def test_single_answers_are_needed():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from html import unescape
 
 import pytest
 from typer.testing import CliRunner
@@ -13,14 +14,19 @@ from common.failures import FolderError
 from common.files import read_json, read_lines, write_json
 from common.gaussian_dp import epsilon_of
 from common.terms import Terms
+from simulations.attacks import _game
+from simulations.attacks._session import Asked
+from simulations.attacks._session import run as run_attack
 from simulations.cli import app
 from simulations.events import silent
 from simulations.experiment import read
 from simulations.privacy_report import UNMEASURED, _accountant, _mu, of_folder, privacy_report
+from simulations.reporting.measured import lines as measured_lines
 from simulations.reporting.privacy import lines, section
 from simulations.reporting.report import build_report
 from simulations.runner import execute
 from simulations.what_crossed import crossed
+from tests.simulations.attacks.scenes import SMALL
 from tests.worlds import TINY
 
 LINEAR = "clients.teacher = 'frozen_linear'"
@@ -31,6 +37,12 @@ BACK = (
     "server.feedback = 'consensus'",
     "clients.refinement = 'digest_revisit'",
 )
+PLACES = ("overlap", "disjoint", "student")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setitem(_game.SIZES, "quick", SMALL)
 
 
 def ran(home, *words):
@@ -148,25 +160,149 @@ def test_what_was_rejected_is_counted_by_its_reason(copy):
     assert found["up"] == before
 
 
-def test_what_attacks_found_stands_beside_and_not_inside_the_promise(copy):
-    best = {"value": 0.61, "interval": [0.55, 0.67], "attack": "lira"}
-    made = {
-        "battery": "quick",
-        "game": {"decisions": 640},
-        "strongest": {"8 bits": {"auc": best}},
-        "faults": ["epsilon of at least 5 at a claim of 4"],
+def ranked(attack, defence, place, auc, **more):
+    figures = {
+        "auc": auc,
+        "auc_interval": [auc - 0.05, auc + 0.05],
+        "tpr": {"0.01": 0.2, "0.001": 0.03},
+        "tpr_interval": {"0.01": [0.1, 0.3], "0.001": [0.0, 0.05]},
+        "decisions": 640,
+        "negatives": 320,
+        "worst": {"candidates": [4, 8], "auc": 0.9},
+        **more,
     }
-    write_json(copy / "attack.json", made)
+    return finding(attack, defence, place, figures)
+
+
+def finding(attack, defence, place, figures, fault=""):
+    return {
+        "attack": attack,
+        "defence": defence,
+        "place": place,
+        "figures": figures,
+        "sentence": "Told elsewhere.",
+        "fault": fault,
+    }
+
+
+def attacked():
+    """An ``attack.json`` with something of everything."""
+    best = {"value": 0.61, "interval": [0.55, 0.67], "attack": "lira"}
+    shares = {"tv": 0.25, "tv_blind": 0.57, "correlation": 0.9, "absent_auc": 0.99}
+    copies = {"agreement": 0.97, "agreement_blind": 0.3, "weight_error": 0.1, "score_error": 0.02}
+    audit = {"epsilon_claimed": 4.0, "epsilon_lower": 5.0}
+    broken = "epsilon of at least 5 at a claim of 4"
+    return {
+        "battery": "quick",
+        "game": {"decisions": 640, "targets": 4, "shadows": 64, "alike": True},
+        "defences": [
+            {"name": "float32", "own": False, "control": True},
+            {"name": "8 bits", "own": True, "control": False},
+        ],
+        "findings": [
+            ranked("naive", "8 bits", "overlap", 0.52),
+            ranked("lira", "8 bits", "overlap", 0.61, bound={"0.01": 0.04, "0.001": 0.006}),
+            ranked("adaptive", "8 bits", "disjoint", 0.58, clients={"0": 0.5, "3": 0.71}),
+            ranked("adaptive", "float32", "disjoint", 0.83),
+            ranked("adaptive", "hard label", "disjoint", 0.99),
+            finding("label_distribution", "8 bits", "disjoint", shares),
+            finding("extraction", "8 bits", "disjoint", copies),
+            finding("audit", "dp_gd", "canaries", audit, broken),
+        ],
+        "strongest": {"8 bits": {"auc": best}},
+        "not_played": {"inversion": "it draws pictures, and these are texts"},
+        "without_protection": 0.597,
+        "faults": [broken],
+    }
+
+
+def test_what_attacks_found_stands_beside_and_not_inside_the_promise(copy):
+    write_json(copy / "attack.json", attacked())
     told = "\n".join(lines(of_folder(copy)))
-    assert "8 bits: auc 0.610 (lira)" in told
     assert "BROKEN PROMISE: epsilon of at least 5" in told
     assert section(copy)["measured"]["attacked"]
     page = build_report(copy)
-    assert "auc 0.610 (lira)" in page
+    assert "61.0 [56.0, 66.0]" in page
     assert "type fedknot attack DIR" not in page
     (copy / "attack.json").write_text("{")
     with pytest.raises(FolderError, match="damaged"):
         of_folder(copy)
+
+
+def test_what_was_measured_has_its_control_its_baselines_and_its_size(copy):
+    write_json(copy / "attack.json", attacked())
+    found = of_folder(copy)
+    rows = {(r["release"], r["place"]): r for r in found["measured"]["ranking"]}
+    assert set(rows) == {(r, p) for r in ("8 bits", "float32") for p in PLACES}
+    assert rows["8 bits", "overlap"]["attack"] == "lira"  # the strongest, and not the first
+    assert rows["8 bits", "overlap"]["allowed"] == {"0.01": 0.04, "0.001": 0.006}
+    assert rows["float32", "disjoint"]["control"]
+    assert rows["8 bits", "student"]["attack"] is None
+    told = "\n".join(lines(found))
+    for part in (
+        "4 attacked and 64 shadow models, 640 decisions",
+        "61.0 [56.0, 66.0]   20.0 [10.0, 30.0]   3.0 [0.0, 5.0]      4.0",
+        "float32 (control)     other texts  adaptive        83.0 [78.0, 88.0]",
+        "a coin",
+        "label shares, 8 bits: off by 25% of a shard (a blind guess: 57%)",
+        "extraction, 8 bits: a copy decides alike on 97.0% (blind: 30.0%), scores off by 2.0e-02",
+        "one-run audit, dp_gd: epsilon >= 5 (95 %), 4 is claimed: FAILED",
+        "worst-hit candidates (lira): 4, 8, AUC 90.0",
+        "0.1 % of 320 outsiders is not one",
+        "not played: inversion, it draws pictures, and these are texts",
+        "without protection 0.597",
+    ):
+        assert part in told
+    assert "hard label" not in told  # neither the run's own release nor the control
+
+
+def test_figures_that_are_held_against_no_guarantee_are_said_to_be(copy):
+    made = attacked()
+    made["game"]["alike"] = False
+    write_json(copy / "attack.json", made)
+    assert "no figure is held against the guarantee" in "\n".join(lines(of_folder(copy)))
+
+
+def test_a_run_that_was_attacked_says_all_of_it(private, tmp_path):
+    """The content of a real ``attack.json``, from the run to the page."""
+    folder = shutil.copytree(private, tmp_path / "run")
+    made, _ = run_attack(Asked(str(folder), "quick"), silent)
+    found = of_folder(folder)
+    assert found["measured"]["decisions"] == made["game"]["decisions"]
+    assert found["cost"]["without_protection"] == made["without_protection"] is not None
+    [audit] = found["measured"]["audit"]
+    assert audit["epsilon_claimed"] == pytest.approx(4.0, abs=1e-3)
+    page = unescape(build_report(folder))
+    for line in measured_lines(found["measured"])[-3:]:
+        assert line in page
+
+
+def test_a_store_that_is_not_pinned_is_said(copy):
+    """Positive control: a store that holds the hash of other terms."""
+    whole = "the transfer set is pinned by its hash in the stores of all 4 clients"
+    assert whole in of_folder(copy)["limits"]
+    path = copy / "clients" / "2" / "client.json"
+    write_json(path, read_json(path) | {"terms_sha256": "0" * 64})
+    assert (
+        "the transfer set is NOT pinned: 3 of 4 stores hold its hash" in of_folder(copy)["limits"]
+    )
+
+
+def test_what_clients_thought_of_the_texts_is_counted_in_their_stores(copy):
+    found = "\n".join(of_folder(copy)["limits"])
+    assert "4 of 4 clients looked for probes and their own texts in it" in found
+    assert "0 refused it" in found
+    store = Store(copy / "clients" / "1")
+    store.keep_verdict(store.verdict() | {"objection": "too many probes"})
+    (copy / "clients" / "3" / "vetting.json").unlink()
+    found = "\n".join(of_folder(copy)["limits"])
+    assert "3 of 4 clients looked" in found
+    assert "1 refused it" in found
+
+
+def test_stores_that_others_may_open_are_said(copy):
+    (copy / "clients" / "0").chmod(0o755)
+    assert any("1 are open to other users" in line for line in of_folder(copy)["limits"])
 
 
 def test_the_page_has_the_section_and_older_folders_do_not(plain, copy):

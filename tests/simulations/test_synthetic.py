@@ -5,6 +5,10 @@ from sklearn.metrics import log_loss
 from sklearn.naive_bayes import MultinomialNB
 
 from simulations.datasets.synthetic import Synthetic
+from simulations.provision import divide
+from simulations.results import run
+from simulations.summary import lines
+from tests.worlds import TINY, tiny_with
 
 SETTINGS = Synthetic(size=40_000, vocabulary=60)
 
@@ -116,3 +120,21 @@ def test_every_size_of_vocabulary_has_different_words():
 def test_a_word_of_another_language_is_refused():
     with pytest.raises(ValueError, match="1 words are not of this vocabulary"):
         Synthetic().posterior(["baba hello"])
+
+
+def test_the_known_optimum_is_a_bound_of_summary_and_report(tmp_path):
+    asked = [*TINY, "bounds = true"]
+    result = run("synthetic", overrides=asked, out=tmp_path / "r", backend="inline")
+    bounds, optimum = result.summary["bounds"], result.summary["bounds"]["bayes"]
+    experiment = tiny_with()
+    corpus, parts = divide(experiment)
+    best, truth = corpus.gold[parts.test], corpus.labels[parts.test]
+    assert optimum["accuracy"] == pytest.approx((best.argmax(axis=1) == truth).mean())
+    assert optimum["nll"] == pytest.approx(log_loss(truth, best), rel=1e-4)
+    assert optimum["nll"] < min(bounds[name]["nll"] for name in ("centralised", "ensemble"))
+    low, high = result.summary["intervals"]["bounds"]["bayes"]["accuracy"]
+    assert low <= optimum["accuracy"] <= high
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert '<th scope="col" class="num">bayes</th>' in page
+    assert "exact optimum of these made-up texts" in page
+    assert "Bayes optimum" in "\n".join(lines(result.summary, tmp_path / "r"))

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from common.failures import ConfigError, DataError
+from common.label_presets import sentiment5
 from simulations import prepared
+from simulations.datasets import Corpus
 from simulations.datasets._hutto import DOMAINS, Sentence, raw_files, sentences
-from simulations.datasets.vader import Vader, classes, prepare
+from simulations.datasets.vader import Vader, classes, merged, prepare
 from simulations.partitions.natural import Natural
 from simulations.split import split
 
@@ -174,6 +176,31 @@ def test_the_usual_split_is_exact_in_every_domain(whole, seed):
     found = [np.bincount(corpus.groups[part], minlength=4).tolist() for part in rows]
     assert found[:3] == [[500] * 4, [50] * 4, [400] * 4]
     assert found[3:] == [[1050 * (g == k) for g in range(4)] for k in range(4)]
+
+
+def test_three_classes_by_hand():
+    five = Corpus(
+        texts=tuple("abcde"),
+        labels=np.arange(5),
+        geometry=sentiment5(),
+        group_names=("all",),
+        groups=np.zeros(5, dtype=np.int64),
+        documents=np.arange(5),
+        gold=np.eye(5)[::-1] * 0.5 + 0.1,
+    )
+    made = merged(five)
+    assert made.labels.tolist() == [0, 0, 1, 2, 2]
+    assert made.geometry.names == ("negative", "neutral", "positive")
+    assert made.gold == pytest.approx(
+        np.array([[2, 1, 7], [2, 1, 7], [2, 6, 2], [7, 1, 2], [7, 1, 2]]) / 10
+    )
+
+
+@pytest.mark.data
+def test_three_classes_are_of_the_same_sentences(whole):
+    three, five = (Vader(classes=n).load(np.random.default_rng(3)) for n in (3, 5))
+    assert three.texts == five.texts
+    assert np.array_equal(np.sign(five.labels - 2), three.labels - 1)
 
 
 @pytest.mark.data

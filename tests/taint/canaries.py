@@ -18,7 +18,7 @@ class Needle:
 
     Attributes:
         client: whose it is.
-        what: "text", "row", "weight" or "path".
+        what: "text", "row", "weight", "path" or "label".
         form: how it is spelt, e.g. "utf-16-le".
         data: the bytes to look for.
     """
@@ -51,8 +51,16 @@ class Canaries:
         return [token, f'she said "{token}" \\ twice', f"x\n{token}\u2028y", f"\U0001f600 {token}"]
 
     def path(self) -> str:
-        """A component of the path of the stores."""
+        """A component of the path of all stores."""
         return f"{CANARY}-path-{self.run}"
+
+    def home(self, client: int) -> str:
+        """The name of the folder of one store."""
+        return f"{CANARY}-home-{self.run}-{client:03d}-end"
+
+    def label(self, client: int) -> str:
+        """The name of a label; in our own stores labels are numbers, and this one stands beside."""
+        return f"{CANARY}-l\u00e4bel-{self.run}-{client:03d}-end"
 
     def examples(self, client: int) -> int:
         """A number of private texts that no other client has."""
@@ -67,7 +75,12 @@ class Canaries:
         """All secrets of all clients in all forms, but for the numbers of examples."""
         made = [Needle(-1, "path", f, data) for f, data in text_forms(self.path())]
         for client in range(self.clients):
-            made += [Needle(client, "text", f, data) for f, data in text_forms(self.token(client))]
+            texts = {
+                "text": self.token(client),
+                "path": self.home(client),
+                "label": self.label(client),
+            }
+            made += [Needle(client, w, f, data) for w in texts for f, data in text_forms(texts[w])]
             made += [
                 Needle(client, "weight", f, data) for f, data in weight_forms(self.weight(client))
             ]

@@ -19,7 +19,7 @@ from clients.store import Store
 from common.files import read_json, read_lines, write_json, write_lines
 from tests.owned import sessions
 from tests.taint.canaries import Canaries, Needle, text_forms
-from tests.taint.search import Find, Searcher, files, memory, numbers
+from tests.taint.search import Find, Searcher, counted, files, memory, numbers
 
 OWN = ("clients",)
 """Folders that may hold everything: the clients' own stores."""
@@ -99,8 +99,8 @@ def run(
         size: of the data set.
         more: further settings.
         broken: clients whose last row has the canary for a label, so that they fail on it.
-        moved: whether the stores lie under a path that is itself a canary, until the
-            observer comes.
+        moved: whether the stores lie under paths that are themselves canaries, one for all and
+            one for each, until the observer comes.
         unlike: whether every client holds a number of texts of its own.
         bounds: whether the observer opens every teacher.
     """
@@ -119,9 +119,9 @@ def run(
             _plant_weights(scene, away)
             pauses["asked"].touch()
         if _reached(pauses["served"], process):
-            _search_living(scene, process, Searcher([*scene.canaries.needles(), *rows]))
+            _search_living(scene, process, Searcher([*scene.canaries.needles(), *rows]), unlike)
             if moved:
-                away.rename(scene.folder / "clients")
+                _move_back(scene, away)
             pauses["served"].touch()
         scene.out, scene.err = process.communicate(timeout=PATIENCE_SECONDS)
         scene.code = process.returncode
@@ -167,7 +167,9 @@ def _plant_texts(scene: Scene, broken: tuple[int, ...], unlike: bool) -> list[Ne
         rows = read_lines(shard)
         own = next(row["text"] for row in rows if row["text"] not in shared)
         needles += [Needle(client, f"row {client}", f, d) for f, d in text_forms(own)[:2]]
-        rows += [{"text": t, "label": n % 3} for n, t in enumerate(scene.canaries.texts(client))]
+        named = {"label_name": scene.canaries.label(client)}
+        texts = enumerate(scene.canaries.texts(client))
+        rows += [{"text": t, "label": n % 3, **named} for n, t in texts]
         if client in broken:
             rows.append({"text": "bad", "label": scene.canaries.token(client)})
         missing = scene.canaries.examples(client) - len(rows) if unlike else 0
@@ -177,12 +179,22 @@ def _plant_texts(scene: Scene, broken: tuple[int, ...], unlike: bool) -> list[Ne
 
 
 def _move(scene: Scene, home: Path) -> Path:
-    """Have the site file its stores under a path that nobody else is to know."""
+    """Have the site file its stores under paths that nobody else is to know."""
     away = home / scene.canaries.path()
     (scene.folder / "clients").rename(away)
+    for client in range(scene.canaries.clients):
+        (away / str(client)).rename(away / scene.canaries.home(client))
+        (away / str(client)).symlink_to(scene.canaries.home(client))
     token = read_json(scene.folder / "terms.json")["site"]
     write_json(home / "cache" / "sites" / f"{token}.json", {"stores": str(away)}, mode=0o600)
     return away
+
+
+def _move_back(scene: Scene, away: Path) -> None:
+    for client in range(scene.canaries.clients):
+        (away / str(client)).unlink()
+        (away / scene.canaries.home(client)).rename(away / str(client))
+    away.rename(scene.folder / "clients")
 
 
 def _plant_weights(scene: Scene, stores: Path) -> None:
@@ -199,8 +211,14 @@ def _plant_weights(scene: Scene, stores: Path) -> None:
         store.keep_teacher(tensors)
 
 
-def _search_living(scene: Scene, process: "subprocess.Popen[str]", searcher: Searcher) -> None:
-    """Every process but the clients' own, and Ray's session folder before it is removed."""
+def _search_living(
+    scene: Scene, process: "subprocess.Popen[str]", searcher: Searcher, unlike: bool
+) -> None:
+    """Every process but the clients' own, and Ray's session folder before it is removed.
+
+    Numbers of examples are looked for in what workers printed, and in no other file there: Ray
+    writes ports, process ids and sizes of as many digits.
+    """
     for role, pid in _strangers(process.pid).items():
         try:
             scene.finds |= memory(pid, f"memory of {role}", searcher)
@@ -211,6 +229,10 @@ def _search_living(scene: Scene, process: "subprocess.Popen[str]", searcher: Sea
         found = files(session, searcher)
         scene.finds |= {Find(f"ray/{_ray(f.place)}", f.client, f.what, f.form) for f in found}
         scene.searched.append("ray's session folder")
+        printed = (p for p in session.rglob("worker-*") if p.suffix in (".out", ".err"))
+        for path in printed if unlike else ():
+            scene.finds |= counted(path.read_bytes(), f"ray/{_ray(path.name)}", _counts(scene))
+            scene.searched.append("numbers in what workers printed")
 
 
 def _strangers(pid: int) -> dict[str, int]:
@@ -250,8 +272,12 @@ def _search_dead(scene: Scene, searcher: Searcher, unlike: bool) -> None:
         found = searcher.deep(text.encode())
         scene.finds |= {Find(name, n.client, n.what, n.form) for n in found}
     if unlike:
-        counts = {k: scene.canaries.examples(k) for k in range(scene.canaries.clients)}
-        scene.finds |= numbers(scene.folder, counts, OWN)
+        scene.finds |= numbers(scene.folder, _counts(scene), OWN)
+        scene.finds |= counted((scene.out + scene.err).encode(), "screen", _counts(scene))
+
+
+def _counts(scene: Scene) -> dict[int, int]:
+    return {k: scene.canaries.examples(k) for k in range(scene.canaries.clients)}
 
 
 def private_rows(scene: Scene) -> set[str]:

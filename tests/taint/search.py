@@ -28,7 +28,7 @@ class Find:
     Attributes:
         place: a file or a process.
         client: whose secret it is.
-        what: "text", "row", "weight", "path" or "examples".
+        what: "text", "row", "weight", "path", "label" or "examples".
         form: how it was spelt there.
     """
 
@@ -138,14 +138,19 @@ def numbers(root: Path, counts: dict[int, int], but: tuple[str, ...] = ()) -> se
     found: set[Find] = set()
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         place = path.relative_to(root)
-        if place.parts[0] in but:
-            continue
-        data, binary = path.read_bytes(), path.suffix == ".bin"
-        for client, count in counts.items():
-            for form, pattern in _spelt(count, binary):
-                if re.search(pattern, data):
-                    found.add(Find(str(place), client, "examples", form))
+        if place.parts[0] not in but:
+            found |= counted(path.read_bytes(), str(place), counts, path.suffix == ".bin")
     return found
+
+
+def counted(data: bytes, place: str, counts: dict[int, int], binary: bool = False) -> set[Find]:
+    """The numbers of examples in data that is text, or a release."""
+    return {
+        Find(place, client, "examples", form)
+        for client, count in counts.items()
+        for form, pattern in _spelt(count, binary)
+        if re.search(pattern, data)
+    }
 
 
 def _spelt(count: int, binary: bool) -> Iterator[tuple[str, bytes]]:

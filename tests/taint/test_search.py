@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.taint.canaries import Canaries
-from tests.taint.search import Find, Searcher, files, memory, numbers
+from tests.taint.search import Find, Searcher, counted, files, memory, numbers
 
 CANARIES = Canaries(3)
 SEARCHER = Searcher(CANARIES.needles())
@@ -73,6 +73,14 @@ def test_numbers_of_examples_are_found_as_numbers_only(tmp_path):
     assert numbers(tmp_path, counts) == {
         Find("a.json", 0, "examples", "decimal"),
         Find("b.bin", 1, "examples", "u32"),
+    }
+
+
+def test_numbers_of_examples_are_found_on_a_screen():
+    counts = {k: CANARIES.examples(k) for k in range(3)}
+    assert counted(b"trained on 10,037 texts, port 110007, 10067.5 s", "screen", counts) == {
+        Find("screen", 1, "examples", "with a comma"),
+        Find("screen", 2, "examples", "decimal"),
     }
 
 

@@ -49,7 +49,8 @@ def injected(home: Path, controls: "list[Control] | tuple[Control, ...]") -> Sce
     broken = tuple(k for k, c in enumerate(controls, start=1) if c.name == "broken_row")
     faults = [{"leak": c.name, "client": k} for k, c in leaks]
     clients = 4 * (len(controls) // 4 + 1)  # the data set has four groups
-    scene = run(home, faults, Canaries(clients), size=max(160, 20 * clients), broken=broken)
+    size = max(160, 20 * clients)
+    scene = run(home, faults, Canaries(clients), size=size, broken=broken, moved=True)
     assert scene.code == 0, scene.err
     for number, (_, control) in enumerate(leaks):
         assert (home / f"faults.json.{number}.0").exists(), f"{control.name} never happened"
@@ -66,7 +67,7 @@ def test_a_clean_run_shows_nothing_anywhere(clean: Scene) -> None:
     assert clean.summary["clients"] == {"asked": 4, "answered": 4, "lost": 0, "quarantined": 0}
     assert clean.summary["isolated"]
     assert {find for find in clean.finds if not find.place.startswith("memory")} == set()
-    assert "ray's session folder" in clean.searched
+    assert {"ray's session folder", "numbers in what workers printed"} <= set(clean.searched)
 
 
 def test_the_memory_of_every_process_but_the_clients_is_clean(clean: Scene) -> None:
@@ -82,7 +83,7 @@ def test_the_memory_of_every_process_but_the_clients_is_clean(clean: Scene) -> N
 def test_the_clients_did_hold_what_was_searched_for(clean: Scene) -> None:
     found = files(clean.folder / "clients", Searcher(clean.canaries.needles()))
     assert {(find.client, find.what) for find in found} >= {
-        (client, what) for client in range(4) for what in ("text", "weight")
+        (client, what) for client in range(4) for what in ("text", "label", "weight")
     }
     for client in range(4):
         shard = clean.folder / "clients" / str(client) / "shard.jsonl"
@@ -123,17 +124,20 @@ def test_a_clean_run_with_a_feedback_shows_nothing_anywhere(tmp_path: Path) -> N
 
 
 def check(scene: Scene, client: int, control: Control) -> None:
-    """The control did what it should have come to, and nothing else."""
+    """The control did what it should have come to, and nothing else.
+
+    Where memory may not be read, a control that only memory shows is skipped: it proves nothing.
+    """
     assert scene.table[client] == control.status
     assert {verdict for who, verdict in scene.verdicts() if who == client} == (
         set() if control.verdict is None else {control.verdict}
     )
     places = {find.place for find in scene.finds if find.client == client}
-    if scene.forbidden:
-        places |= {SERVER} & control.found
-    assert control.found <= places
     assert places <= control.found | control.may
     assert {find.what for find in scene.finds if find.client == client} <= {control.what}
+    if scene.forbidden and SERVER in control.found:
+        pytest.skip(scene.forbidden)
+    assert control.found <= places
 
 
 def from_releases(scene: Scene, home: Path) -> str:
@@ -175,6 +179,7 @@ def test_every_leak_is_caught(every: Scene, name: str) -> None:
 
 @pytest.mark.slow
 def test_those_who_behave_beside_them_are_not_seen(every: Scene) -> None:
+    assert {find for find in every.finds if find.client < 0} == set()  # nobody's: the path of all
     for client in {0, *range(len(CONTROLS) + 1, every.canaries.clients)}:
         assert every.places(client) == set()
         assert every.table[client] == ("answered", "accepted")
@@ -195,21 +200,30 @@ def test_the_aggregate_is_the_one_without_all_who_were_refused(
     assert from_releases(every, tmp_path) == every.summary["hashes"]["student"]
 
 
-@pytest.mark.slow
-def test_a_server_that_reads_stores_by_a_subprocess_and_loads_the_loader_is_caught(
-    tmp_path: Path,
-) -> None:
-    """The first by the search of its memory, the second by the check of its own process."""
+@pytest.fixture(scope="module")
+def disloyal(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A server that reads all stores by a subprocess, and loads the loader of data."""
     faults = [{"leak": "server_read"}, {"leak": "server_import"}]
-    scene = run(tmp_path, faults, Canaries(4))
-    if not scene.forbidden:
-        for client in range(4):
-            assert SERVER in scene.places(client)
-    assert scene.code == 1
-    assert scene.summary["status"] == "failed"
-    log = (scene.folder / "logs" / "serve.log").read_text()
+    return run(tmp_path_factory.mktemp("disloyal"), faults, Canaries(4))
+
+
+@pytest.mark.slow
+def test_a_server_that_loads_the_loader_is_caught(disloyal: Scene) -> None:
+    """By the check of its own process."""
+    assert disloyal.code == 1
+    assert disloyal.summary["status"] == "failed"
+    log = (disloyal.folder / "logs" / "serve.log").read_text()
     assert "the server's process imported ['simulations.datasets'" in log
-    assert {find.place for find in scene.finds} <= {SERVER}
+
+
+@pytest.mark.slow
+def test_a_server_that_reads_stores_by_a_subprocess_is_caught(disloyal: Scene) -> None:
+    """By the search of its memory, which is the only place."""
+    assert {find.place for find in disloyal.finds} <= {SERVER}
+    if disloyal.forbidden:
+        pytest.skip(disloyal.forbidden)
+    for client in range(4):
+        assert SERVER in disloyal.places(client)
 
 
 @pytest.mark.slow
@@ -222,14 +236,26 @@ def test_a_server_that_opens_a_store_meets_the_wall(tmp_path: Path) -> None:
     assert scene.finds == set()
 
 
+@pytest.fixture(scope="module")
+def disclosed(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Every client declares its number of examples; one also prints it."""
+    home, printer = tmp_path_factory.mktemp("disclosed"), [{"leak": "print_number", "client": 1}]
+    return run(home, printer, Canaries(4), more="disclose = ['num_examples']", unlike=True)
+
+
 @pytest.mark.slow
-def test_a_disclosed_number_of_examples_is_found_where_it_was_declared(tmp_path: Path) -> None:
+def test_a_disclosed_number_of_examples_is_found_where_it_was_declared(disclosed: Scene) -> None:
     """The one exception there can be, which proves that the search for numbers works."""
-    scene = run(tmp_path, [], Canaries(4), more="disclose = ['num_examples']", unlike=True)
-    assert scene.code == 0, scene.err
-    found = {(f.place, f.client) for f in scene.finds if f.what == "examples"}
+    assert disclosed.code == 0, disclosed.err
+    found = {(f.place, f.client) for f in disclosed.finds if f.place != "ray/worker.out"}
     assert found == {(f"releases/1/{client}.bin", client) for client in range(4)}
-    assert {find.what for find in scene.finds} == {"examples"}
+    assert {find.what for find in disclosed.finds} == {"examples"}
+
+
+@pytest.mark.slow
+def test_a_printed_number_of_examples_is_found_in_rays_folder(disclosed: Scene) -> None:
+    found = {f.client for f in disclosed.finds if f.place == "ray/worker.out"}
+    assert found == {1}
 
 
 @pytest.mark.slow
@@ -277,6 +303,7 @@ def test_leaks_beside_masked_words_are_caught(tmp_path: Path) -> None:
     assert {scene.table[k] for k in (0, 3, 4, 5, 6, 7)} == {("answered", "accepted")}
     places = {(find.client, find.place) for find in scene.finds}
     assert 4 in {client for client, place in places if not place.startswith("memory")}
-    if not scene.forbidden:
-        assert (3, SERVER) in places
     assert {client for client, _ in places} <= {1, 2, 3, 4}
+    if scene.forbidden:
+        pytest.skip(scene.forbidden)
+    assert (3, SERVER) in places

@@ -96,23 +96,37 @@ def test_it_learns_where_noise_is_small(recipe):
 
 def test_without_noise_it_is_plain_descent_seen_through_the_public_directions():
     """By hand: two clipped steps on projected features, then the mean of the second half."""
-    mechanism = DpGd(steps=2, learning_rate=0.5, momentum=0.5, subspace=2, **LOUD)
+    mechanism = DpGd(steps=2, clip=5.0, learning_rate=0.05, momentum=0.5, subspace=2, **LOUD)
     fitted, _ = mechanism.fit(FrozenLinear(), SHARD, np.random.default_rng(0))
     shared = SHARED.astype(np.float64)
-    centre, scale = shared.mean(0), np.sqrt((shared**2).sum(1).mean())
+    centre = shared.mean(0)
     _, _, rows = np.linalg.svd(shared - centre, full_matrices=False)
+    norms = np.linalg.norm((shared - centre) @ rows[:2].T, axis=1)
 
     def seen(x):
-        return with_one((x - centre) @ rows[:2].T / scale)
+        return with_one(10 * (x - centre) @ rows[:2].T / np.sqrt((norms**2).mean()))
 
     weights, pace = np.zeros((C, 3)), np.zeros((C, 3))
     for _ in range(2):
-        grads = linear({"weights": weights}, seen(FEATURES), np.eye(C)[LABELS], 1.0)["weights"]
+        grads = linear({"weights": weights}, seen(FEATURES), np.eye(C)[LABELS], 5.0)["weights"]
         pace = 0.5 * pace + grads / M
-        weights = weights - 0.5 * pace
+        weights = weights - 0.05 * pace
     scores = seen(SHARED) @ weights.T
     wanted = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     assert fitted.predict(SHARED) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_the_view_has_one_size_and_is_folded_back_exactly():
+    """Whatever the encoder's scale: only public texts decide, and no private one moves it."""
+    shared = SHARED.astype(np.float64)
+    for times in (1e-3, 1.0, 1e4):
+        view = View.of(times * shared, 4)
+        seen = view.of_features(times * shared)
+        assert np.sqrt((seen[:, :-1] ** 2).sum(1).mean()) == pytest.approx(10)
+        assert np.all(seen[:, -1] == 1)
+        weights = RNG.normal(size=(C, 5))
+        folded = with_one(times * shared) @ view.folded(weights).T
+        assert folded == pytest.approx(seen @ weights.T)
 
 
 @pytest.mark.parametrize("recipe", [FrozenLinear(), FrozenMlp(hidden=8)], ids=["linear", "mlp"])

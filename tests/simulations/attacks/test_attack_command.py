@@ -6,13 +6,24 @@ import sys
 import numpy as np
 import pytest
 
-from common.failures import ConfigError, DataError, FolderError
+from clients.store import Store
+from common.failures import ConfigError, FolderError
 from common.files import read_json, read_lines
+from common.records import decode
+from server.admission import predictions
+from server.archive import open_student
+from server.students import fingerprint
 from simulations import cli
-from simulations.attacks import _finished, _game
+from simulations.attacks import _game
+from simulations.attacks._heard import Speaker, kept_sum, summed
 from simulations.attacks._page import headlines, lines, page
+from simulations.attacks._release import Defence, quantised
+from simulations.attacks._school import School
 from simulations.attacks._session import Asked, run
+from simulations.attacks._stores import choose, open_run
+from simulations.attacks._taken import take
 from simulations.events import silent
+from simulations.finished import one_thread
 from simulations.runner import execute
 from tests.simulations.attacks.scenes import SMALL
 from tests.worlds import TINY, tiny_with
@@ -20,6 +31,19 @@ from tests.worlds import TINY, tiny_with
 OPEN = (
     "clients.vetting = { max_probes = 1.0, max_copies = 1.0, max_alike = 1.0, max_family = 1.0,"
     " max_overlap = 1.0 }"
+)
+SUMS = (
+    "wire.secure_sum = true; k_min = 2; server.weighting = 'uniform'",
+    "server.aggregator = 'mean'",
+)
+LEARNT = (
+    "data.dataset = { kind = 'synthetic', size = 400, num_labels = 3, separation = 0.1 }",
+    "clients.teacher = 'frozen_linear'",
+    "clients.encoder = { kind = 'hashing', dimensions = 128 }",
+)
+NOISELESS = (
+    "clients.mechanism = { kind = 'dp_gd', epsilon_target = 1e8, clip = 100.0, steps = 200,"
+    " learning_rate = 1.0, delta = 1e-5 }"
 )
 
 
@@ -111,8 +135,20 @@ def test_a_finished_run_is_attacked_through_its_own_releases(tmp_path):
     made, folder = run(Asked(str(home), "quick"), silent)
     assert folder == home
     assert made["run"] == "run"
-    found = {row["attack"]: row["figures"] for row in made["findings"]}
-    assert set(found) == {"adaptive", "extraction", "label_distribution"}
+    found = {
+        row["attack"]: row["figures"] for row in made["findings"] if row["defence"] == "8 bits"
+    }
+    ranked = [row for row in made["findings"] if "auc" in row["figures"]]
+    assert {row["place"] for row in ranked} == {"disjoint", "student"}
+    assert {"float32", "8 bits"} == {row["defence"] for row in ranked}
+    played = {row["attack"] for row in made["findings"]}
+    assert played | set(made["not_played"]) == set(_kinds())
+    assert not played & set(made["not_played"])
+    assert set(made["not_played"].values()) == {
+        "no candidate is among the texts that this run's clients were asked about",
+        "it draws pictures, and these are texts",
+        "this run promises nothing that could be refuted",
+    }
     assert found["adaptive"]["targets"] == 4
     counts = [
         np.bincount([row["label"] for row in read_lines(path)], minlength=3)
@@ -133,12 +169,111 @@ def test_a_finished_run_is_attacked_through_its_own_releases(tmp_path):
     assert again["findings"] == made["findings"]
 
 
-def test_a_secure_sum_has_no_release_of_one(tmp_path):
-    experiment = tiny_with(
-        "wire.secure_sum = true; k_min = 2; server.weighting = 'uniform'",
-        "server.aggregator = 'mean'",
-    )
+def test_the_students_accuracy_is_that_of_the_run_and_stands_beside_the_unprotected_one(tmp_path):
     home = tmp_path / "run"
-    finished(experiment, home)
-    with pytest.raises(DataError, match="secure sum"):
-        _finished.attack_run(home, "quick", silent)
+    finished(tiny_with(), home)
+    made, _ = run(Asked(str(home), "quick"), silent)
+    students = {r["defence"]: r["figures"] for r in made["findings"] if r["attack"] == "student"}
+    accuracy = read_json(home / "summary.json")["student"]["accuracy"]
+    assert students["8 bits"]["accuracy"] == pytest.approx(accuracy)
+    assert made["without_protection"] == students["float32"]["accuracy"]
+
+
+def test_what_the_server_would_learn_from_the_same_answers_is_its_own_student(tmp_path):
+    """The school of the attack is the server's: from the releases it makes the same bits."""
+    home = tmp_path / "run"
+    finished(tiny_with(), home)
+    taken = _taken(home)
+    heard = {
+        k: predictions(decode(taken.run.release(k).read_bytes(), taken.run.terms.layout, 1, k), 8)
+        for k in taken.scenes
+    }
+    with one_thread():
+        made = School(taken.run).student(heard)
+    assert fingerprint(made) == fingerprint(open_student(home))
+
+
+def test_of_a_secure_sum_the_sum_is_attacked_and_nothing_else_of_the_release(tmp_path):
+    home = tmp_path / "run"
+    finished(tiny_with(*SUMS), home)
+    made, _ = run(Asked(str(home), "quick"), silent)
+    rows = [row for row in made["findings"] if row["defence"] == "secure sum"]
+    assert {row["attack"] for row in rows} == {"adaptive", "label_only", "rmia_disjoint", "student"}
+    assert [d["name"] for d in made["defences"] if d["own"]] == ["secure sum"]
+    singles = {row["defence"] for row in made["findings"] if row["attack"] == "extraction"}
+    assert singles == {"float32"}
+
+
+def test_the_sum_that_is_attacked_is_the_one_that_the_server_kept(tmp_path):
+    """What the clients' own teachers would have sent adds up to it, word for word."""
+    home = tmp_path / "run"
+    finished(tiny_with(*SUMS), home)
+    taken = _taken(home)
+    said = {}
+    for client, scene in taken.scenes.items():
+        store = taken.run.store(client)
+        teacher = scene.game.recipe.restore(store.teacher(), 3)
+        labels = store.shard()[1]
+        how = Defence("as sent", "", quantised(8), 1 / 255)
+        rng = np.random.default_rng(0)
+        speaker = Speaker(taken.run, scene.game.recipe)
+        said[client] = speaker.heard([teacher], [labels], how, len(labels), rng).of(0)
+    np.testing.assert_array_equal(summed(taken.run, list(said.values())), kept_sum(taken.run))
+
+
+def test_a_promise_that_the_teachers_do_not_keep_ends_with_seven(tmp_path, monkeypatch, capsys):
+    """Positive control: the ledgers claim far more noise than was added."""
+    home = tmp_path / "run"
+    finished(tiny_with(*LEARNT, NOISELESS), home)
+    code, _ = called(monkeypatch, capsys, home, "--quiet")
+    assert code == 0
+    for store in (Store(path) for path in sorted((home / "clients").iterdir())):
+        [line] = store.spendings()
+        entry = json.loads(line)
+        store.keep_teacher(store.teacher(), spent=json.dumps(entry | {"noise_multiplier": 1e4}))
+    code, said = called(monkeypatch, capsys, home, "--quiet")
+    assert code == 7
+    assert "more of the members than the guarantee of this run allows" in said.err
+
+
+def test_the_audit_of_a_run_is_of_its_own_mechanism(tmp_path):
+    home = tmp_path / "run"
+    wanted = "clients.mechanism = { kind = 'dp_gd', epsilon_target = 4.0, steps = 5 }"
+    finished(tiny_with("clients.teacher = 'frozen_linear'", wanted), home)
+    made, _ = run(Asked(str(home), "quick"), silent)
+    [found] = [row for row in made["findings"] if row["attack"] == "audit"]
+    assert found["defence"] == "dp_gd"
+    assert found["figures"]["epsilon_claimed"] == pytest.approx(4.0, abs=1e-3)
+    mu = read_json(home / "privacy.json")["guarantee"]["mu"]
+    [own] = [d for d in made["defences"] if d["own"]]
+    assert own["mu"] == pytest.approx(mu, abs=1e-6)
+    assert "audit" not in made["not_played"]
+
+
+def test_members_and_others_are_pairs_of_one_group_and_label(tmp_path):
+    home = tmp_path / "run"
+    finished(tiny_with(*LEARNT), home)
+    opened = open_run(home, SMALL)
+    picked = choose(opened, range(4))
+    assert picked.alike
+    for client, mine in picked.members.items():
+        held, rows = opened.store(client).shard()[1], opened.parts.clients[client]
+        others = picked.others[client]
+        assert len(set(mine)) == len(set(others)) == len(mine)
+        np.testing.assert_array_equal(held[mine], opened.corpus.labels[others])
+        np.testing.assert_array_equal(
+            opened.corpus.groups[rows[mine]], opened.corpus.groups[others]
+        )
+        assert set(others) <= set(opened.parts.test)
+
+
+def test_data_that_was_corrupted_is_held_against_no_guarantee(tmp_path):
+    home = tmp_path / "run"
+    noise = "data.corruptions = [{ kind = 'label_noise', rate = 0.5, clients = [0] }]"
+    finished(tiny_with(noise), home)
+    assert not choose(open_run(home, SMALL), range(4)).alike
+
+
+def _taken(home):
+    with one_thread():
+        return take(open_run(home, SMALL), silent)

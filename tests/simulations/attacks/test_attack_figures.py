@@ -7,18 +7,28 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from common.gaussian_dp import delta_of, epsilon_of
+from common.gaussian_dp import delta_of, epsilon_of, mu_of
 from simulations.attacks._bounds import gaussian_mu, one_run_epsilon, one_run_p_value
-from simulations.attacks._figures import curve, membership, most_tpr, worst_hit
+from simulations.attacks._figures import (
+    curve,
+    excess,
+    membership,
+    most_tpr,
+    most_tpr_of,
+    worst_hit,
+)
 from simulations.attacks._likelihood import lira, log_odds, rmia
 from simulations.attacks._release import defences
 from simulations.attacks._surrogate import EXACT, RECIPES, Copyist, odds, recovered
 from simulations.attacks.extraction import relative_error
+from simulations.attacks.inversion import prototypes
 from simulations.attacks.label_distribution import compared
+from simulations.attacks.rmia_disjoint import probabilities
 
 
 def drawn(seed, size=60, ties=True):
@@ -88,6 +98,36 @@ def test_what_a_guarantee_allows_is_the_line_of_the_normal_test():
     assert most_tpr(mu, rate) <= math.exp(epsilon) * rate + delta_of(mu, epsilon)
 
 
+def test_what_epsilon_and_delta_allow_is_the_outer_line_of_all_gaussians_within():
+    """Randomised response is exactly on it; no mechanism of mu with that epsilon is above it."""
+    epsilon, delta = 1.2, 1e-3
+    told = math.exp(epsilon) / (1 + math.exp(epsilon))  # the truth is said so often
+    assert most_tpr_of(epsilon, 0.0, 1 - told) == pytest.approx(told)
+    mu = mu_of(epsilon, delta)
+    for rate in (1e-4, 0.01, 0.2, 0.6, 0.99):
+        assert most_tpr(mu, rate) <= most_tpr_of(epsilon, delta, rate) + 1e-9 <= 1 + 1e-9
+    assert most_tpr_of(0.0, 0.0, 0.3) == pytest.approx(0.3)
+    assert most_tpr_of(1e6, 0.0, 0.001) == 1.0
+
+
+def test_a_kept_promise_is_hardly_ever_said_to_be_broken_and_a_broken_one_is():
+    """Scores of the normal test at mu: the promise is tight, so nothing is more dangerous."""
+    rng, mu = np.random.default_rng(0), 1.0
+    inside = np.arange(200) % 2 == 0
+    scores = [rng.normal(size=200) + mu * inside for _ in range(100)]
+    assert sum(excess(s, inside, lambda r: most_tpr(mu, r)) > 0 for s in scores) <= 4
+    assert excess(rng.normal(size=200) + 4 * inside, inside, lambda r: most_tpr(mu, r)) > 0.1
+    assert excess(np.zeros(200), inside, lambda r: most_tpr(0.0, r)) == 0.0
+
+
+def test_the_excess_by_hand():
+    """All of 50 members above all of 50 others, and nothing is allowed but a coin."""
+    inside = np.arange(100) < 50
+    off = math.sqrt(math.log(400) / 100)
+    found = excess(inside.astype(float), inside, lambda rate: rate)
+    assert found == pytest.approx((1 - off) - off)
+
+
 def test_log_odds_are_those_of_the_label():
     probs = np.array([[[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]]])
     found = log_odds(probs, np.array([1, 0, 0]), 0.04)
@@ -118,6 +158,63 @@ def test_rmia_is_counted_by_hand():
     expected = np.mean([gain >= gamma * z / 0.5 for z in (0.6, 0.2, 0.9)])
     found = rmia((own, own_few), inside, (new, new_few), gamma, trust)
     assert found == pytest.approx(expected)
+
+
+def test_rmia_is_the_count_of_the_paper_pair_by_pair():
+    rng = np.random.default_rng(0)
+    own, own_few = rng.uniform(0.05, 1, size=(2, 3)), rng.uniform(0.05, 1, size=(4, 3))
+    new, new_few = rng.uniform(0.05, 1, size=(2, 7)), rng.uniform(0.05, 1, size=(4, 7))
+    inside = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
+    gamma, trust = 1.1, 0.3
+    expected = np.zeros((2, 3))
+    for model, x in product(range(2), range(3)):
+        out = np.mean([own_few[s, x] for s in range(4) if not inside[s, x]])
+        usual = ((1 + trust) * out + (1 - trust)) / 2
+        for z in range(7):
+            ratio = (own[model, x] / usual) / (new[model, z] / new_few[:, z].mean())
+            expected[model, x] += (ratio >= gamma) / 7
+    found = rmia((own, own_few), inside, (new, new_few), gamma, trust)
+    assert found == pytest.approx(expected)
+
+
+def test_copies_of_linear_models_say_what_the_models_would_say_elsewhere():
+    _, features, probs = linear_said(rows=100)
+    copyist = Copyist(features[:80], features[80:])
+    said = probabilities(copyist, EXACT, probs[None, :80], 1e-12)
+    assert said[0] == pytest.approx(probs[80:], abs=1e-6)
+    for recipe in RECIPES:
+        assert probabilities(copyist, recipe, probs[None, :80], 1e-3).sum(axis=2) == pytest.approx(
+            1
+        )
+
+
+def test_a_prototype_by_hand():
+    """Variances 4 and 1, so that a weight on the second pixel moves it a quarter as far."""
+    shared = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]) * math.sqrt(3 / 2)
+    assert np.cov(shared, rowvar=False) == pytest.approx(np.diag([4.0, 1.0]))
+    across, along = prototypes(np.array([[1.0, 1.0], [0.0, 9.0]]), shared, 2.0)
+    length = 2 * math.sqrt(5)
+    assert across == pytest.approx(length * np.array([4.0, 1.0]) / math.sqrt(17))
+    assert along == pytest.approx([0.0, length])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_prototype_is_the_likeliest_picture_by_an_optimiser(seed):
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + rng.normal(size=4)
+    weights = rng.normal(size=(3, 4))
+    centre, precision = shared.mean(axis=0), np.linalg.inv(np.cov(shared, rowvar=False))
+    for w, drawn_at in zip(weights, prototypes(weights, shared, 1.5), strict=True):
+        away = drawn_at - centre
+        pull = (w @ away) / (away @ precision @ away)  # at the maximum both terms are in balance
+
+        def loss(x, w=w, pull=pull):
+            return -(w @ x) + pull / 2 * (x - centre) @ precision @ (x - centre)
+
+        best = minimize(loss, centre, method="BFGS", options={"gtol": 1e-9}).x
+        assert best == pytest.approx(drawn_at, abs=1e-4)
+        spread = math.sqrt(np.trace(np.cov(shared, rowvar=False)))
+        assert np.linalg.norm(away) == pytest.approx(1.5 * spread)
 
 
 def linear_said(seed=0, rows=60, bits=None):

@@ -10,7 +10,7 @@ from clients.mechanisms import Mechanism
 from clients.mechanisms.dp_gd import DpGd
 from clients.teachers.frozen_linear import FrozenLinear
 from clients.teachers.frozen_mlp import FrozenMlp
-from common.configure import find, kinds
+from common.configure import find, kinds, load
 from common.gaussian_dp import epsilon_of, mu_of
 from simulations.attacks import Attack
 from simulations.attacks._canaries import plant
@@ -25,6 +25,8 @@ from simulations.attacks.inversion import Inversion
 from simulations.attacks.label_distribution import LabelDistribution
 from simulations.attacks.label_only import LabelOnly
 from simulations.attacks.lira import Lira
+from simulations.attacks.rmia import Rmia
+from simulations.attacks.rmia_disjoint import RmiaDisjoint
 from simulations.events import silent
 from tests.simulations.attacks.scenes import SMALL, game, scene
 
@@ -74,6 +76,11 @@ def test_a_transfer_set_without_the_candidates_protects_no_linear_head():
     assert other == pytest.approx(own, abs=0.02)
 
 
+def test_against_the_population_copies_do_nearly_as_well_as_the_linear_model_itself():
+    own, copy = (a.run(memorising())[0].figures["auc"] for a in (Rmia(), RmiaDisjoint()))
+    assert copy == pytest.approx(own, abs=0.05)
+
+
 def test_a_tiny_epsilon_leaves_a_coin():
     made = game(FrozenLinear())
     inside, shadowed = made.halves(12, "t", False), made.halves(12, "s", True)
@@ -104,6 +111,20 @@ def test_a_broken_promise_about_members_is_a_fault():
     row = memorising().rows[0]
     broken = narrowed(memorising(), (replace(row, mu=0.01),))
     (found,) = Lira().run(broken)
+    assert "more than the guarantee" in found.fault
+
+
+def test_a_guarantee_over_samples_is_held_against_its_epsilon_and_delta():
+    pytest.importorskip("opacus")
+    made = game(FrozenLinear())
+    wanted = {"kind": "dp_sgd", "epsilon_target": 2.0, "steps": 5, "delta": DELTA, "noise_seed": 1}
+    rows = rows_of(made.halves(2, "t", False))
+    trained = train(made, rows, "t", load(Mechanism, wanted), lambda *_: None)
+    assert trained.mu is None
+    assert trained.claim == (pytest.approx(2.0, rel=0.01), DELTA)
+    row = replace(memorising().rows[0], claim=(0.01, DELTA))
+    (found,) = Lira().run(narrowed(memorising(), (row,)))
+    assert found.figures["bound"]["0.01"] == pytest.approx(0.01 * np.exp(0.01) + DELTA)
     assert "more than the guarantee" in found.fault
 
 
