@@ -272,7 +272,8 @@ def _search_dead(scene: Scene, searcher: Searcher, unlike: bool) -> None:
         found = searcher.deep(text.encode())
         scene.finds |= {Find(name, n.client, n.what, n.form) for n in found}
     if unlike:
-        scene.finds |= numbers(scene.folder, _counts(scene), OWN)
+        # What Ray's services wrote is copied there: times and sizes, of as many digits.
+        scene.finds |= numbers(scene.folder, _counts(scene), (*OWN, "logs/ray"))
         scene.finds |= counted((scene.out + scene.err).encode(), "screen", _counts(scene))
 
 

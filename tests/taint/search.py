@@ -134,11 +134,17 @@ def files(root: Path, searcher: Searcher, but: tuple[str, ...] = ()) -> set[Find
 
 
 def numbers(root: Path, counts: dict[int, int], but: tuple[str, ...] = ()) -> set[Find]:
-    """Where a number of examples stands in a file of text, or as four bytes in a release."""
+    """Where a number of examples stands in a file of text, or as four bytes in a release.
+
+    Args:
+        root: everything below it is searched,
+        counts: for the number of each client,
+        but: except for these folders.
+    """
     found: set[Find] = set()
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         place = path.relative_to(root)
-        if place.parts[0] not in but:
+        if not any(place.is_relative_to(folder) for folder in but):
             found |= counted(path.read_bytes(), str(place), counts, path.suffix == ".bin")
     return found
 

@@ -74,6 +74,11 @@ def test_numbers_of_examples_are_found_as_numbers_only(tmp_path):
         Find("a.json", 0, "examples", "decimal"),
         Find("b.bin", 1, "examples", "u32"),
     }
+    (tmp_path / "logs" / "ray").mkdir(parents=True)
+    for name in ("logs/ray/monitor.log", "logs/rays"):
+        (tmp_path / name).write_text("10007")
+    found = numbers(tmp_path, {0: 10007}, ("a.json", "logs/ray"))
+    assert {find.place for find in found} == {"logs/rays"}
 
 
 def test_numbers_of_examples_are_found_on_a_screen():
