@@ -11,11 +11,13 @@ import pytest
 
 from clients import apart, fork_server
 from clients.tasks import TASKS, Outcome, Said, here
+from common.files import read_json
 from common.messages import Consensus, Question
 from common.reasons import Reason
 from common.rosters import Roster
 from common.terms import Terms
 from simulations.events import silent
+from simulations.experiment import to_toml
 from simulations.loop import federate
 from tests.worlds import hashes, stocked, tiny_with
 
@@ -58,6 +60,19 @@ def test_the_bits_are_those_of_a_shared_process(isolated, tmp_path):
     assert apart.runner(isolated / "clients") is apart.apart
     federate(shared, silent)
     assert hashes(shared) == hashes(isolated)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_the_bits_are_the_same_on_ray(isolated, tmp_path):
+    described = tmp_path / "tiny.toml"
+    described.write_text(to_toml(tiny_with("isolation = 'process'")))
+    code = "from simulations.cli import main; main()"
+    call = ["run", described, "--out", tmp_path / "run", "--backend", "ray", "--quiet"]
+    subprocess.run([sys.executable, "-c", code, *map(str, call)], check=True, capture_output=True)
+    assert hashes(tmp_path / "run") == hashes(isolated)
+    assert read_json(tmp_path / "run" / "summary.json")["isolated"]
 
 
 def test_a_task_has_a_process_of_its_own_that_ends_with_it(isolated, monkeypatch):
