@@ -8,6 +8,8 @@ TORCH_INDEX ?=
 
 # How many tests run at once; of those that start Ray, one.
 WORKERS ?= 2
+# The slow ones: two that start Ray, which waits a lot, and one beside them.
+SLOW_WORKERS ?= 3
 
 .PHONY: run setup test test-slow check bench docs clean
 
@@ -38,7 +40,7 @@ test: check
 
 test-slow: setup
 	$(BIN)/fedknot data fetch vader
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -m slow -n $(SLOW_WORKERS) --dist loadgroup
 
 docs: setup
 	$(BIN)/python -m simulations.reference

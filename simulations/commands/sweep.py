@@ -12,6 +12,7 @@ from simulations.commands.options import AsJson, Backend, Begun, Overrides, Quie
 from simulations.commands.printing import show
 
 if TYPE_CHECKING:
+    from simulations.ranking.league import Call
     from simulations.sweeping.asked import Asked
 
 
@@ -59,9 +60,9 @@ def sweep(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Run a grid of experiments over seeds, or a league; tables, intervals and one report."""
     if name is not None and _is_league(name):
-        _refuse({"--vary": vary, "--set": overrides, "--resume": resume, "--jobs": jobs > 1,
+        _refuse({"--vary": vary, "--set": overrides, "--resume": resume,
                  "--backend": backend != "inline"}, "a league says itself what is run")  # fmt: skip
-        _league(name, stage, only or [], seeds, out, quiet, as_json)
+        _league(_call(name, stage, only or [], seeds), out, jobs, quiet, as_json)
         return
     _refuse({"--only": only, "--stage": stage != "final"}, f"{name or 'a grid'} is no league")
     how = (cast(Any, backend), jobs, cast(Any, keep))
@@ -120,24 +121,21 @@ def _is_league(name: str) -> bool:
     return is_league(name)
 
 
-def _league(
-    name: str,
-    stage: str,
-    only: list[str],
-    seeds: str | None,
-    out: Path | None,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+def _call(name: str, stage: str, only: list[str], seeds: str | None) -> "Call":
     from simulations.comparing.comparison import read_seeds
-    from simulations.ranking.files import lines
-    from simulations.ranking.league import Call, run_league
-    from simulations.screen import bars
+    from simulations.ranking.league import Call
 
     numbers = None if seeds is None else read_seeds(seeds)
-    call = Call(name, cast(Any, stage), tuple(only), numbers)
+    return Call(name, cast(Any, stage), tuple(only), numbers)
+
+
+def _league(call: "Call", out: Path | None, jobs: int, quiet: bool, as_json: bool) -> None:
+    from simulations.ranking.files import lines
+    from simulations.ranking.league import run_league
+    from simulations.screen import bars
+
     with bars(quiet or as_json) as progress:
-        folder = run_league(call, out, progress)
+        folder = run_league(call, out, progress, jobs)
     if quiet:
         typer.echo(folder / "report.html")
     else:

@@ -1,29 +1,26 @@
-"""The way in: run what is missing of a league, cell by cell, then write what there is."""
+"""The way in: run what is missing of a league, run by run, then write what there is."""
 
+import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.configure import unknown
-from common.failures import ConfigError, DataError
+from common.failures import KINDS, ConfigError, DataError, Failure
 from common.files import full_disk_is_a_failure, write_json, write_text
 from simulations.comparing.notebook import claimed
+from simulations.crews.crew import Crew, Place, await_orphans
 from simulations.events import Progress
-from simulations.finished import one_thread, seeded
-from simulations.ranking.cells import cell, check
-from simulations.ranking.definition import League, Setting, Stage, read_league
+from simulations.finished import one_thread
+from simulations.ranking.definition import League, Stage, leagues, read_league
 from simulations.ranking.files import results_csv, results_md
-from simulations.ranking.groups import Group, grouped
 from simulations.ranking.notebook import SHELF, Notebook, key_of
 from simulations.ranking.report import build_league_report
-from simulations.ranking.scene import staged
 from simulations.ranking.table import tabulate
-
-RUNS = "runs"
-"""Run folders in work; gone when all is measured, like the features of private texts."""
+from simulations.ranking.task import RUNS, Errand, Task, measure, tasks_of
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,7 @@ class Call:
     seeds: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True)
-class _Task:
-    """All that learns from one run's predictions."""
-
-    setting: Setting
-    seed: int
-    group: Group
-
-
-def run_league(call: Call, out: Path | None, progress: Progress) -> Path:
+def run_league(call: Call, out: Path | None, progress: Progress, jobs: int = 1) -> Path:
     """Measure what is missing; write ``league.json``, its tables and ``report.html``.
 
     Args:
@@ -60,6 +48,8 @@ def run_league(call: Call, out: Path | None, progress: Progress) -> Path:
         out: a new or empty folder, or one begun with the same league and stage, in which cells
             that are there are kept; None for a new one under ``runs/``.
         progress: told ("cells", cells done, cells in all).
+        jobs: runs at a time, each in a process of its own if there are several. It has no say
+            in the figures, but in the seconds.
 
     Returns:
         The folder.
@@ -72,9 +62,12 @@ def run_league(call: Call, out: Path | None, progress: Progress) -> Path:
     league = read_league(call.name)
     tasks = list(_tasks(league, call))
     folder = (out or _default(call)).absolute()
-    with claimed(folder), full_disk_is_a_failure(), one_thread():
+    with claimed(folder), full_disk_is_a_failure():
+        await_orphans(_place(folder))
         notebook = Notebook(folder, league, call.stage)
-        skipped = _run(call, tasks, notebook, progress)
+        found = {task: [key for key in task.keys if notebook.get(key) is None] for task in tasks}
+        skipped = _run(call, found, folder, jobs, progress)
+        notebook.reread()
         _write(folder, tabulate(Path(call.name).stem, league, call.stage,
                                 _found(league, call.stage, notebook), skipped))  # fmt: skip
         for part in (SHELF, RUNS):  # what is private does not outlive its use
@@ -82,7 +75,7 @@ def run_league(call: Call, out: Path | None, progress: Progress) -> Path:
     return folder
 
 
-def _tasks(league: League, call: Call) -> Iterator[_Task]:
+def _tasks(league: League, call: Call) -> Iterator[Task]:
     """Every run that is wanted, in the order of settings and seeds."""
     seeds = _seeds(league, call)
     known = [setting.name for setting in league.settings]
@@ -92,8 +85,7 @@ def _tasks(league: League, call: Call) -> Iterator[_Task]:
     for setting in league.settings:
         if not call.only or setting.name in call.only:
             for seed in seeds:
-                for group in grouped(league, setting, call.stage, seed):
-                    yield _Task(setting, seed, group)
+                yield from tasks_of(league, setting, call.stage, seed)
 
 
 def _seeds(league: League, call: Call) -> tuple[int, ...]:
@@ -109,45 +101,61 @@ def _seeds(league: League, call: Call) -> tuple[int, ...]:
 
 
 def _run(
-    call: Call, tasks: Sequence[_Task], notebook: Notebook, progress: Progress
+    call: Call, found: dict[Task, list[str]], folder: Path, jobs: int, progress: Progress
 ) -> dict[str, str]:
     """Measure; return which settings cannot be had, and why."""
-    total, done = sum(len(task.group.arms) for task in tasks), 0
+    total, done = sum(map(len, found.values())), 0
     skipped: dict[str, str] = {}
     progress("cells", done, total)
-    for number, task in enumerate(tasks):
-        if task.setting.name not in skipped:
-            try:
-                _measure(call, task, notebook, notebook.folder / RUNS / str(number))
-            except DataError as error:
-                skipped[task.setting.name] = str(error)
-        done += len(task.group.arms)
-        progress("cells", done, total)
+    wanted = {task: missing for task, missing in found.items() if missing}
+    with contextlib.closing(_ends(call, wanted, folder, jobs)) as ends:
+        for task, failure in ends:
+            if isinstance(failure, DataError):
+                skipped.setdefault(task.setting.name, str(failure))
+            elif failure is not None:
+                raise failure
+            done += len(wanted[task])
+            progress("cells", done, total)
     return skipped
 
 
-def _measure(call: Call, task: _Task, notebook: Notebook, home: Path) -> None:
-    """All arms of one run that are not measured yet."""
-    wanted = {
-        key: (arm, experiment)
-        for arm, experiment in task.group.arms
-        if notebook.get(key := key_of(task.setting.name, arm, experiment, task.seed)) is None
-    }
-    if not wanted:
+def _ends(
+    call: Call, wanted: dict[Task, list[str]], folder: Path, jobs: int
+) -> Generator[tuple[Task, Failure | None], None, None]:
+    """Every task with how it ended, as they end."""
+    if jobs == 1 or len(wanted) == 1:
+        yield from _here(call, wanted, folder)
         return
-    home.parent.mkdir(mode=0o700, exist_ok=True)
-    about = {"setting": task.setting.name, "seed": task.seed}
-    try:
-        base, shelf = seeded(task.group.base, task.seed), notebook.folder / SHELF
-        scene = staged(base, task.setting.name, home, shelf, call.stage)
-    except ConfigError as error:  # this split, or this loss, cannot be had
-        for key, (arm, _) in wanted.items():
-            notebook.add(key, about | {"arm": arm.name, "refused": str(error)})
-        return
-    check(scene, task.group)
-    for key, (arm, experiment) in wanted.items():
-        notebook.add(key, about | {"arm": arm.name} | cell(scene, task.group, arm, experiment))
-    shutil.rmtree(home, ignore_errors=True)
+    name = call.name if call.name in leagues() else str(Path(call.name).absolute())
+    errands = {
+        Errand(name, call.stage, task.setting.name, task.seed, task.number, str(folder),
+               tuple(missing)): task
+        for task, missing in wanted.items()
+    }  # fmt: skip
+    crew = Crew(_place(folder), min(jobs, len(errands)))
+    with contextlib.closing(crew.work(list(errands))) as ends:
+        for errand, ended in ends:
+            failure = None
+            if ended is not None:
+                failure = KINDS.get(ended["exit_code"], Failure)(ended["line"])
+            yield errands[errand], failure
+
+
+def _here(
+    call: Call, wanted: dict[Task, list[str]], folder: Path
+) -> Iterator[tuple[Task, Failure | None]]:
+    """In this process; of a setting without data only the first is tried."""
+    gone: set[str] = set()
+    with one_thread():
+        for task, missing in wanted.items():
+            failure = None
+            if task.setting.name not in gone:
+                try:
+                    measure(task, call.stage, folder, missing)
+                except DataError as error:
+                    failure = error
+                    gone.add(task.setting.name)
+            yield task, failure
 
 
 def _found(
@@ -171,6 +179,10 @@ def _write(folder: Path, made: dict[str, Any]) -> None:
     write_text(folder / "results.md", results_md(made))
     write_text(folder / "report.html", build_league_report(made))
     write_json(folder / "league.json", made)
+
+
+def _place(folder: Path) -> Place:
+    return Place("simulations.ranking.worker", folder, "workers.log")
 
 
 def _default(call: Call) -> Path:

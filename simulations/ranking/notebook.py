@@ -32,6 +32,7 @@ class Notebook:
             FolderError: the folder holds something else, or was begun with something else.
         """
         self.folder, self._path = folder, folder / _CELLS
+        self._rows: dict[str, dict[str, Any]] = {}
         frozen = {"stage": stage, "digest": league.digest(stage)}
         if (folder / _FROZEN).exists():
             _refuse_change(folder, frozen)
@@ -40,22 +41,15 @@ class Notebook:
         write_json(folder / _FROZEN, frozen)
         if not self._path.exists():
             write_bytes(self._path, b"")
-        self._rows = {row["key"]: row for row in self._read()}
+        self.reread()
 
     def get(self, key: str) -> dict[str, Any] | None:
         """One cell, or None while it is not measured."""
         return self._rows.get(key)
 
-    def add(self, key: str, row: dict[str, Any]) -> None:
-        """Keep a cell, on disk when this returns."""
-        row = {"key": key, **row}
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(handle, json.dumps(row, allow_nan=False).encode() + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        self._rows[key] = row
+    def reread(self) -> None:
+        """Take in what was appended; nobody may be at it meanwhile."""
+        self._rows = {row["key"]: row for row in self._read()}
 
     def _read(self) -> list[dict[str, Any]]:
         """All cells; a last line that was cut off is dropped from the file, too."""
@@ -67,6 +61,16 @@ class Notebook:
             return [row for row in rows if row["key"]]
         except (ValueError, TypeError, KeyError) as error:
             raise FolderError(f"{self._path} is damaged; delete it to start anew") from error
+
+
+def append(folder: Path, key: str, row: dict[str, Any]) -> None:
+    """Keep a cell, on disk when this returns; several processes may, for it is one write."""
+    handle = os.open(folder / _CELLS, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(handle, json.dumps({"key": key, **row}, allow_nan=False).encode() + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def key_of(setting: str, arm: Arm, experiment: Experiment, seed: int) -> str:

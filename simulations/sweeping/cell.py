@@ -1,12 +1,15 @@
 """One cell from an order to its figures, in the worker's process."""
 
 import contextlib
+import json
 import shutil
 import sys
 import time
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.configure import load
 from common.failures import Failure, FolderError
 from common.files import write_json, write_text
 from common.lock import held
@@ -39,6 +42,24 @@ class Order:
     experiment: Experiment
     backend: Backend
     whole: bool
+
+    def line(self) -> str:
+        """As one line of JSON."""
+        told = {
+            "home": str(self.home),
+            "name": self.name,
+            "experiment": to_toml(self.experiment),
+            "backend": self.backend,
+            "whole": self.whole,
+        }
+        return json.dumps(told)
+
+    @classmethod
+    def read(cls, line: str) -> "Order":
+        """The order that :meth:`line` wrote."""
+        told = json.loads(line)
+        made = load(Experiment, tomllib.loads(told["experiment"]))
+        return cls(Path(told["home"]), told["name"], made, told["backend"], told["whole"])
 
 
 def do(order: Order) -> None:

@@ -10,14 +10,14 @@ from typing import Any, Literal
 from common.failures import KINDS, ConfigError, Failure
 from common.files import full_disk_is_a_failure, write_json, write_text
 from common.lock import held
+from simulations.crews.crew import Crew, Place, await_orphans
 from simulations.events import Progress
 from simulations.runner import Backend, chosen
 from simulations.sweeping.asked import Asked
 from simulations.sweeping.cell import Order
-from simulations.sweeping.crew import Crew, await_orphans
 from simulations.sweeping.files import cells_csv, means_csv, results_csv, write_parquet
 from simulations.sweeping.grid import Cell, cells
-from simulations.sweeping.notebook import TEACHERS, Notebook, make
+from simulations.sweeping.notebook import LOGS, TEACHERS, Notebook, make
 from simulations.sweeping.report import write_sweep_report
 from simulations.sweeping.table import tabulate
 
@@ -69,7 +69,7 @@ def sweep(asked: Asked, out: Path | None, how: How, progress: Progress) -> Path:
         make(folder)
         with held(folder) as killed:
             if killed:
-                await_orphans(folder)
+                await_orphans(_place(folder))
             notebook = Notebook(folder, asked)
             _run(asked, grid, notebook, How(backend, how.jobs, how.keep), progress)
             _write(folder, tabulate(asked, grid, notebook))
@@ -103,11 +103,15 @@ def _run(asked: Asked, grid: list[Cell], notebook: Notebook, how: How, progress:
     if not orders:
         return
     progress("cells", 0, len(orders))
-    crew = Crew(notebook.folder, min(how.jobs, len(orders)))
+    crew = Crew(_place(notebook.folder), min(how.jobs, len(orders)))
     with contextlib.closing(crew.work(orders)) as ends:
         for done, (order, ended) in enumerate(ends, start=1):
             notebook.note(names[order.home], ended)
             progress("cells", done, len(orders))
+
+
+def _place(folder: Path) -> Place:
+    return Place("simulations.sweeping.worker", folder, f"{LOGS}/cells.log")
 
 
 def _write(folder: Path, made: dict[str, Any]) -> None:

@@ -217,7 +217,7 @@ def test_what_is_there_is_not_measured_again(made, tmp_path, monkeypatch):
     (folder / "cells.jsonl").write_bytes(b"".join(lines[:-2]) + lines[-1][:40])
     ran = []
     monkeypatch.setattr(
-        "simulations.ranking.league.staged",
+        "simulations.ranking.task.staged",
         lambda *words: ran.append(words[0].seed) or scene.staged(*words),
     )
     run_league(Call(name), folder, silent)
@@ -225,6 +225,27 @@ def test_what_is_there_is_not_measured_again(made, tmp_path, monkeypatch):
     assert untimed(folder / "league.json") == untimed_text(before)
     run_league(Call(name), folder, silent)
     assert len(ran) == 1
+
+
+def test_processes_side_by_side_find_the_same(made, tmp_path):
+    name, whole = made
+    folder = run_league(Call(name), tmp_path / "two", silent, jobs=2)
+    assert untimed(folder / "league.json") == untimed(whole / "league.json")
+    assert sorted(rows(folder)) == sorted(rows(whole))
+    assert (folder / "workers.log").exists()
+    assert not (folder / "runs").exists()
+
+
+def test_a_failure_in_another_process_keeps_its_kind(tmp_path):
+    from simulations.ranking.task import Errand
+
+    errand = Errand("knot_plus_search", "choose", "vader_k4", 100, 0, str(tmp_path), ("key",))
+    assert Errand.read(errand.line()) == errand
+    gone = {"name": "gone", "title": "gone", "experiment": "sick"}
+    name = written(tmp_path / "l.toml", table(UNIFORM, settings=[SETTING, gone], seeds=[0]))
+    folder = run_league(Call(name), tmp_path / "x", silent, jobs=2)
+    assert "fedknot data fetch sick" in (folder / "results.md").read_text()
+    assert set(rows(folder)) == {("uniform_kl", 0)}
 
 
 def untimed(path):
@@ -282,7 +303,7 @@ def test_a_setting_without_its_data_is_skipped_and_told(tmp_path, monkeypatch):
     def missing(*words):
         raise DataError("sick is not here; write fedknot data fetch sick")
 
-    monkeypatch.setattr("simulations.ranking.league.staged", missing)
+    monkeypatch.setattr("simulations.ranking.task.staged", missing)
     name = written(tmp_path / "l.toml", table(UNIFORM))
     folder = run_league(Call(name), tmp_path / "x", silent)
     assert "fedknot data fetch sick" in (folder / "results.md").read_text()

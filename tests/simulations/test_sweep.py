@@ -205,7 +205,7 @@ def test_a_failed_cell_is_told_and_the_others_go_on(swept, fedknot, tmp_path):
 @pytest.mark.slow
 def test_a_process_that_dies_takes_only_its_cell(monkeypatch, tmp_path):
     """A student whose training needs more memory than there is, is killed; so is this one."""
-    from simulations.sweeping import crew
+    from simulations.crews import crew
 
     told = crew.Worker.do
 
