@@ -33,8 +33,9 @@ from common.wire import (
     unpack_refusal,
     unpack_status,
 )
-from server.coordinator import Coordinator, Progress
+from server.coordinator import Coordinator
 from server.patience import TTL_SECONDS, PatientGrid
+from server.progress import Progress
 
 _CONNECT_SECONDS = 300.0
 _LOOK_SECONDS = 0.1
@@ -74,9 +75,8 @@ class FederatedDistillation(Strategy):
         self._reach, self._committed = reach, committed
         self._nodes: dict[int, int] = {}
         self._partitions = 0
-        self._carrier = coordinator.carrier
+        self._carrier, self._books = coordinator.carrier, coordinator.books
         self._question: Question | None = None
-        self._out: set[int] = set()  # of this round, having failed over what was said
         self._grid: PatientGrid | None = None
 
     @override
@@ -87,18 +87,19 @@ class FederatedDistillation(Strategy):
         assert isinstance(grid, PatientGrid), "an impatient grid would lose clients"
         self._grid = grid
         self._question = question = self._coordinator.ask(self._committed + server_round)
-        self._out = set()
         if not self._nodes:
             self._hello(grid)
         self._prepare(grid, question)
         self._reach("asked", question.round)
         self._refine(grid, question)
         self._started = time.monotonic()
-        self._progress("predict", 0, len(self._ready))
+        self._progress("predict", 0, len(self._coordinator.ready))
         if self._coordinator.summing is not None:
             return []  # several exchanges, some perhaps twice: all when these are aggregated
-        self._coordinator.sent(question, self._ready)
-        return self._messages(PREDICT, self._ready, lambda own: self._asking(question, own))
+        self._books.sent(question, self._coordinator.ready)
+        return self._messages(
+            PREDICT, self._coordinator.ready, lambda own: self._asking(question, own)
+        )
 
     @override
     def aggregate_train(
@@ -110,7 +111,7 @@ class FederatedDistillation(Strategy):
         self._log_late(grid)
         if self._coordinator.summing is not None:
             self._add_up(grid, question)
-        elif missing := self._gather(grid, question, replies, self._ready):
+        elif missing := self._gather(grid, question, replies, self._coordinator.ready):
             self._ask_again(grid, question, set(missing))
         self._carrier.spend("predict", time.monotonic() - self._started)
         total = len(self._coordinator.cohort)
@@ -141,11 +142,6 @@ class FederatedDistillation(Strategy):
         if self._grid is not None:
             self._log_late(self._grid)
 
-    @property
-    def _ready(self) -> set[int]:
-        """The clients that have a teacher and are asked in this round."""
-        return self._carrier.of(self._coordinator.cohort) - self._out
-
     def _prepare(self, grid: PatientGrid, question: Question) -> None:
         """Have those who are new to this process compute features and train, unless they did."""
         strangers = self._carrier.strangers(self._coordinator.cohort)
@@ -158,16 +154,16 @@ class FederatedDistillation(Strategy):
 
     def _refine(self, grid: PatientGrid, question: Question) -> None:
         """Tell what the server says back, if anything, and have the clients learn it."""
-        consensus, told = self._coordinator.consensus(question.round), self._ready
+        consensus, told = self._coordinator.consensus(question.round), self._coordinator.ready
         if consensus is None or not told:
             return
-        self._coordinator.told(consensus, told)
+        self._books.told(consensus, told)
         messages = self._messages(
             REFINE, told, lambda own: pack_consensus(consensus, self._coordinator.site, own)
         )
         seconds = self._coordinator.timeouts.refine
         status = self._status(grid, "refine", messages, seconds, told)
-        self._out = self._coordinator.heard(status)
+        self._coordinator.heard(status)
 
     def _hello(self, grid: PatientGrid) -> None:
         """Learn which of Flower's random node ids is which partition; the silent are left out.
@@ -195,7 +191,9 @@ class FederatedDistillation(Strategy):
         messages = self._messages(kind, clients, lambda own: self._asking(question, own))
         status = self._status(grid, name, messages, seconds, clients)
         done = {client for client, code in status.items() if code is Reason.accepted}
-        self._exclude({client: code for client, code in status.items() if client not in done})
+        self._books.exclude_all(
+            {client: code for client, code in status.items() if client not in done}
+        )
         return clients & done
 
     def _status(
@@ -264,28 +262,29 @@ class FederatedDistillation(Strategy):
                 self._give_up(named, reply)
             else:
                 missing |= admit(named, reply, question)
-        self._exclude(dict.fromkeys(unheard, Reason.timeout))
+        self._books.exclude_all(dict.fromkeys(unheard, Reason.timeout))
         return missing
 
     def _ask_again(self, grid: PatientGrid, question: Question, missing: set[int]) -> None:
         """Give who did not answer a second chance, within the time of the phase."""
-        self._coordinator.sent(question, missing)
+        self._books.sent(question, missing)
         left = self._started + self._coordinator.timeouts.predict - time.monotonic()
         messages = self._messages(PREDICT, missing, lambda own: self._asking(question, own))
         replies = grid.exchange(messages, left)
-        self._exclude(self._gather(grid, question, replies, missing))
+        self._books.exclude_all(self._gather(grid, question, replies, missing))
 
     def _add_up(self, grid: PatientGrid, question: Question) -> None:
         """Have the clients add up what they say; if one is lost on the way, once more."""
-        whole = False
+        summing, whole = self._coordinator.summing, False
+        assert summing is not None, "this run has secure sums"
         while not whole:
             self._log_late(grid)
-            invitation, invited = self._coordinator.invite(self._ready)
+            invitation, invited = summing.invite(self._coordinator.ready)
             self._demand(grid, KEY, invitation, invited, self._admit_keys)
-            roster = self._coordinator.close_list()
+            roster = summing.close()
             if roster is not None:
                 self._demand(grid, MASK, roster, set(roster.clients), self._admit)
-            whole = self._coordinator.settle()
+            whole = summing.settle()
 
     def _demand(
         self,
@@ -296,36 +295,37 @@ class FederatedDistillation(Strategy):
         judge: Callable[[set[int], Message, Question], dict[int, Reason]],
     ) -> None:
         """Send a roster; ask once more who does not answer, within the time of the phase."""
-        question, missing = roster.question, dict.fromkeys(asked, Reason.timeout)
+        summing, missing = self._coordinator.summing, dict.fromkeys(asked, Reason.timeout)
+        assert summing is not None, "this run has secure sums"
         self._progress("predict", 0, len(asked))
         end = time.monotonic() + self._coordinator.timeouts.predict
         for again in (False, True):
             if again and missing:
-                self._coordinator.remind(roster, missing)
+                summing.remind(roster, missing)
             messages = self._messages(
                 kind, set(missing), lambda own: pack_roster(roster, self._coordinator.site, own)
             )
             replies = grid.exchange(messages, end - time.monotonic())
-            missing = self._gather(grid, question, replies, set(missing), judge)
-        self._exclude(missing)
+            missing = self._gather(grid, roster.question, replies, set(missing), judge)
+        self._books.exclude_all(missing)
 
     def _admit_keys(self, asked: set[int], reply: Message, question: Question) -> dict[int, Reason]:
         """Judge every public key in a reply; see :meth:`_admit`."""
-        assert self._coordinator.summing is not None, "this run has secure sums"
+        summing = self._coordinator.summing
+        assert summing is not None, "this run has secure sums"
         try:
             refusal = unpack_refusal(reply.content)
-            attempt = self._coordinator.summing.gate.attempt
-            keys = {} if refusal else unpack_keys(reply.content, question.round, attempt)
+            keys = {} if refusal else unpack_keys(reply.content, question.round, summing.attempt)
             named = {client_id(name): key for name, key in keys.items()}
         except Refused as broken:
             whole = framed(reply.content)
             for client in asked:
-                self._coordinator.refuse(question, client, whole, broken.reason)
+                self._books.refuse(question, client, whole, broken.reason)
             return {}
         self._carrier.envelope_bytes += len(framed(reply.content))
         self._refuse_strays(asked, named, reply, question)
         for client in sorted(asked & named.keys()):
-            self._coordinator.admit_key(client, named[client])
+            summing.admit_key(client, named[client])
         return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
 
     def _admit(self, asked: set[int], reply: Message, question: Question) -> dict[int, Reason]:
@@ -343,7 +343,7 @@ class FederatedDistillation(Strategy):
         except Refused as broken:
             whole = framed(reply.content)
             for client in asked:
-                self._coordinator.refuse(question, client, whole, broken.reason)
+                self._books.refuse(question, client, whole, broken.reason)
             return {}
         self._carrier.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
         self._refuse_strays(asked, named, reply, question)
@@ -361,18 +361,18 @@ class FederatedDistillation(Strategy):
         """
         strays = sorted(named.keys() - asked)
         for client in strays[: len(asked)]:
-            self._coordinator.refuse(question, client, named[client], Reason.wrong_client)
+            self._books.refuse(question, client, named[client], Reason.wrong_client)
         if len(strays) > len(asked):
             whole = framed(reply.content)
-            self._coordinator.refuse(question, min(asked), whole, Reason.wrong_client)
+            self._books.refuse(question, min(asked), whole, Reason.wrong_client)
 
     def _give_up(self, clients: set[int], reply: Message) -> None:
         """Leave out who could not be reached; never again ask who broke its node, alone."""
         if reply.error.code in _UNREACHED:
-            self._exclude(dict.fromkeys(clients, Reason.timeout))
+            self._books.exclude_all(dict.fromkeys(clients, Reason.timeout))
             return
         for client in clients:
-            self._coordinator.ban(client)
+            self._books.ban(client)
         self._carrier.drop(clients)
 
     def _log_late(self, grid: PatientGrid) -> None:
@@ -387,11 +387,7 @@ class FederatedDistillation(Strategy):
             except Refused:
                 continue
             for client in named.keys() & set(asked):
-                self._coordinator.late(question, client, named[client])
-
-    def _exclude(self, reasons: Mapping[int, Reason]) -> None:
-        for client, reason in reasons.items():
-            self._coordinator.exclude(client, reason)
+                self._books.late(question, client, named[client])
 
     def _owned(self, node: int) -> set[int]:
         """The logical clients that live on a node."""
