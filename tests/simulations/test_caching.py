@@ -52,7 +52,7 @@ SHARE = "server.cohort = { kind = 'random_share', share = 0.5 }"
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     monkeypatch.setattr("server.patience._POLL_SECONDS", 0.001)
-    monkeypatch.setattr("server.strategy._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("server.nodes._CONNECT_SECONDS", 0.5)
 
 
 def ran(home, *overrides):
