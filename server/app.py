@@ -19,10 +19,10 @@ from common.faults import stamp
 from common.lock import held
 from server import faults
 from server.checkpoint import newest
-from server.coordinator import Progress
 from server.hush import hush
 from server.patience import PatientGrid
 from server.plan import open_coordinator
+from server.progress import Progress
 from server.strategy import FederatedDistillation
 from server.walls import assert_apart, keep_out
 

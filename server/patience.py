@@ -78,6 +78,10 @@ class PatientGrid(Grid):
         """The message that this is the reply to."""
         return self._sent[reply.metadata.reply_to_message_id]
 
+    def named(self, reply: Message) -> set[int]:
+        """The logical clients that the message of this reply was for, which it may speak for."""
+        return set(unpack_asked(self.asked(reply).content)[2])
+
     def overdue(self) -> list[tuple[Message, Message]]:
         """What came too late since the last call: pairs of message and reply."""
         self._pull(set())

@@ -17,9 +17,11 @@ from common.terms import Terms
 from common.transfer import TransferSet
 from server.archive import Archive
 from server.config import ServerConfig
-from server.coordinator import Coordinator, Progress, Validation
+from server.coordinator import Coordinator
 from server.pretraining import Classroom
+from server.progress import Progress
 from server.reading import Reader
+from server.validation import Validation
 
 LABELS = "labels.jsonl"
 """In the run folder: the transfer texts whose labels the server knows, if there are any."""
@@ -58,6 +60,7 @@ def open_coordinator(folder: Path, progress: Progress) -> tuple[Coordinator, Ter
     validation = Validation(
         reader.read([row["text"] for row in labelled], shelf),
         np.array([row["label"] for row in labelled], dtype=np.int64),
+        terms.geometry,
     )
     coordinator = Coordinator(
         config,

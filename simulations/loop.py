@@ -44,7 +44,6 @@ class _Clients:
         self._stores, self._coordinator, self._progress = stores, coordinator, progress
         self._run = runner(stores)
         self._carrier = coordinator.carrier
-        self._out: set[int] = set()  # of this round, having failed over what was said
 
     def prepare(self) -> None:
         """Features, then teachers, loaded if stored; who cannot is asked nothing more."""
@@ -64,16 +63,15 @@ class _Clients:
 
     def refine(self, server_round: int) -> None:
         """Bring everybody what the server says back, if anything."""
-        self._out = set()
         consensus = self._coordinator.consensus(server_round)
-        if consensus is None or not (told := self._carrier.of(self._coordinator.cohort)):
+        if consensus is None or not (told := self._coordinator.ready):
             return
         started, status = time.monotonic(), dict[int, Reason]()
-        self._coordinator.told(consensus, told)
+        self._coordinator.books.told(consensus, told)
         for done, client in enumerate(sorted(told), start=1):
             status[client] = self._run(self._store(client), "refine", consensus).reason
             self._progress("refine", done, len(told))
-        self._out = self._coordinator.heard(status)
+        self._coordinator.heard(status)
         self._carrier.spend("refine", time.monotonic() - started)
 
     def _phase(
@@ -91,7 +89,7 @@ class _Clients:
         status |= finished()
         ready = {client for client, reason in status.items() if reason is Reason.accepted}
         for client in sorted(status.keys() - ready):
-            self._coordinator.exclude(client, status[client])
+            self._coordinator.books.exclude(client, status[client])
         return ready
 
     def _store(self, client: int) -> Path:
@@ -108,7 +106,7 @@ class _Clients:
     def answer(self, question: Question) -> None:
         """Bring every client's answer to the coordinator's gate; ask once more who has none."""
         started = time.monotonic()
-        asked = sorted(self._carrier.of(self._coordinator.cohort) - self._out)
+        asked = sorted(self._coordinator.ready)
         if self._coordinator.summing is not None:
             self._add_up(set(asked))
             self._carrier.spend("predict", time.monotonic() - started)
@@ -116,44 +114,44 @@ class _Clients:
         missing = self._ask(question, asked, "predict")
         if missing:
             missing = self._ask(question, sorted(missing), None)
-        for client, reason in missing.items():
-            self._coordinator.exclude(client, reason)
+        self._coordinator.books.exclude_all(missing)
         self._carrier.spend("predict", time.monotonic() - started)
 
     def _add_up(self, ready: set[int]) -> None:
         """Have the clients add up what they say; if one is lost on the way, once more."""
-        coordinator, whole = self._coordinator, False
+        summing, whole = self._coordinator.summing, False
+        assert summing is not None, "this run has secure sums"
         while not whole:
-            invitation, invited = coordinator.invite(ready)
-            self._demand("key", invitation, invited, coordinator.admit_key)
-            roster = coordinator.close_list()
+            invitation, invited = summing.invite(ready)
+            self._demand("key", invitation, invited, summing.admit_key)
+            roster = summing.close()
             if roster is not None:
-                admit = partial(coordinator.admit, roster.question)
+                admit = partial(self._coordinator.admit, roster.question)
                 self._demand("mask", roster, set(roster.clients), admit)
-            whole = coordinator.settle()
+            whole = summing.settle()
 
     def _demand(
         self, task: str, roster: Roster, asked: set[int], admit: Callable[[int, bytes], object]
     ) -> None:
         """Bring a roster to clients and back what each has to say; ask once more who fails."""
-        missing = dict.fromkeys(asked, Reason.timeout)
+        summing, missing = self._coordinator.summing, dict.fromkeys(asked, Reason.timeout)
+        assert summing is not None, "this run has secure sums"
         for again in (False, True):
             if again and missing:
-                self._coordinator.remind(roster, missing)
+                summing.remind(roster, missing)
             for client in sorted(missing):
                 outcome = self._run(self._store(client), task, roster)
                 if outcome.said is not None:
                     admit(client, outcome.said.payload)
                 missing[client] = outcome.reason
             missing = {k: why for k, why in missing.items() if why is not Reason.accepted}
-        for client, reason in missing.items():
-            self._coordinator.exclude(client, reason)
+        self._coordinator.books.exclude_all(missing)
 
     def _ask(self, question: Question, asked: list[int], phase: str | None) -> dict[int, Reason]:
         """Ask some clients; return who did not answer, and why."""
         written: list[Path] = []
         missing: dict[int, Reason] = {}
-        self._coordinator.sent(question, asked)
+        self._coordinator.books.sent(question, asked)
         for done, client in enumerate(asked, start=1):
             reason, said = self._run(self._store(client), "predict", question)
             if said is not None:

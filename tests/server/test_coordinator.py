@@ -1,76 +1,19 @@
 import hashlib
-import itertools
-import math
 import shutil
 
-import numpy as np
 import pytest
 
-from clients.client import Client
-from clients.store import Store
 from common.audit import verified
 from common.configure import load
-from common.encoders.hashing import Hashing
 from common.failures import ConfigError, TooFewClients
-from common.files import read_lines
-from common.labels import LabelGeometry
-from common.metrics import evaluate
 from common.reasons import Reason
 from server.archive import open_student
 from server.config import ServerConfig
-from server.distil import predict
 from server.plan import ServerPlan, open_coordinator
 from server.students import fingerprint
 from simulations.events import silent
-from tests.worlds import hashes, outcome, stocked, tallies, tiny_with
-
-
-@pytest.fixture(scope="module")
-def answers(tiny, tmp_path_factory):
-    """What the four clients of ``tiny`` answer; the same whatever folder they live in."""
-    folder = stocked(tiny, tmp_path_factory.mktemp("answers") / "run")
-    return released(folder, 1)
-
-
-def released(folder, server_round):
-    made = {}
-    for path in sorted((folder / "clients").iterdir()):
-        client = Client(Store(path))
-        client.encode()
-        client.train()
-        question = open_coordinator(folder, silent)[0].ask(server_round)
-        made[client.id] = client.answer(question).payload
-    return made
-
-
-class Server:
-    """A coordinator in a fresh run folder, one round long."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.coordinator, self.terms = open_coordinator(folder, silent)
-        self.question = self.coordinator.ask(1)
-        self.coordinator.sent(self.question, self.coordinator.clients)
-
-    def admit(self, messages):
-        return [self.coordinator.admit(self.question, *message) for message in messages]
-
-    def learn(self):
-        self.coordinator.learn(self.question)
-        self.coordinator.finish({"isolated": False})
-        return hashes(self.folder)
-
-
-@pytest.fixture
-def server(provisioned):
-    return Server(provisioned)
-
-
-@pytest.fixture
-def fresh(tiny, tmp_path):
-    """Makes servers, each in a fresh folder of the same experiment."""
-    names = itertools.count()
-    return lambda: Server(stocked(tiny, tmp_path / f"fresh {next(names)}"))
+from tests.one_round import Server, released
+from tests.worlds import outcome, stocked, tallies, tiny_with
 
 
 def test_a_round_leaves_everything_behind(server, answers):
@@ -133,51 +76,11 @@ def test_who_answers_badly_might_as_well_not_be_there(fresh, answers, bad):
         assert tallies(server.folder)[2] == ("quarantined", verdicts[2].name)
 
 
-def test_a_stranger_is_logged_and_nothing_else(server, answers):
-    assert server.admit([(4, answers[0]), (-1, b"")]) == [Reason.wrong_client] * 2
-    server.admit(answers.items())
-    server.learn()
-    log = verified(server.folder / "audit" / "server.jsonl")
-    assert [(e["client"], e["verdict"]) for e in log[4:6]] == [
-        (4, "wrong_client"),
-        (-1, "wrong_client"),
-    ]
-    assert outcome(server.folder)["rejected"] == 2
-    assert set(tallies(server.folder)) == {0, 1, 2, 3}
-    assert {p.name for p in (server.folder / "releases" / "1").iterdir()} == {
-        f"{c}.bin" for c in range(4)
-    }
-
-
 def test_another_answer_makes_another_student(fresh, answers):
     one, other = fresh(), fresh()
     one.admit(answers.items())
     other.admit((client, answers[client]) for client in range(3))
     assert one.learn() != other.learn()
-
-
-def test_too_few_clients_end_the_run_with_their_reasons(tmp_path, answers):
-    server = Server(stocked(tiny_with("k_min = 3"), tmp_path / "run"))
-    good = released(server.folder, 1)
-    assert server.admit([(0, good[0]), (1, good[1]), (2, b"bad")])[2] is Reason.wrong_length
-    server.coordinator.exclude(3, Reason.crashed)
-    with pytest.raises(TooFewClients) as failure:
-        server.learn()
-    line = str(failure.value)
-    assert failure.value.exit_code == 3
-    assert "\n" not in line
-    assert "only 2 of 4 clients" in line
-    assert "k_min is 3" in line
-    assert "crashed, wrong_length" in line
-    assert "accepted" not in line
-    assert tallies(server.folder) == {
-        0: ("answered", "accepted"),
-        1: ("answered", "accepted"),
-        2: ("quarantined", "wrong_length"),
-        3: ("lost", "crashed"),
-    }
-    assert not (server.folder / "student").exists()
-    assert not (server.folder / "checkpoint" / "server.json").exists()
 
 
 def test_just_enough_clients_are_enough(tmp_path):
@@ -193,52 +96,8 @@ def test_nobody_at_all_is_too_few(server):
         server.learn()
 
 
-@pytest.mark.parametrize(
-    ("reason", "status"),
-    [
-        (Reason.timeout, "lost"),
-        (Reason.crashed, "lost"),
-        (Reason.client_error, "lost"),
-        (Reason.refused, "lost"),
-        (Reason.wrong_field, "quarantined"),
-    ],
-)
-def test_lost_or_quarantined(server, answers, reason, status):
-    server.coordinator.exclude(3, reason)
-    server.admit((client, answers[client]) for client in range(3))
-    server.learn()
-    assert tallies(server.folder)[3] == (status, reason.name)
-    assert outcome(server.folder)["clients"][status] == 1
-    assert outcome(server.folder)["rejected"] == (status == "quarantined")
-
-
-def test_a_good_answer_stands_whatever_comes_after(server, answers):
-    server.admit(answers.items())
-    server.coordinator.exclude(0, Reason.crashed)
-    server.learn()
-    assert tallies(server.folder)[0] == ("answered", "accepted")
-
-
-def test_rounds_say_how_the_student_does_on_validation(server, answers):
-    server.admit((client, answers[client]) for client in (0, 2))
-    server.learn()
-    (line,) = read_lines(server.folder / "rounds.jsonl")
-    assert (line["round"], line["asked"], line["answered"]) == (1, 4, 2)
-    assert line["bytes_up"] == 2 * len(answers[0])
-    assert math.isfinite(line["loss"])
-    assert line["seconds"] >= 0
-    rows = read_lines(server.folder / "validation.jsonl")
-    features = Hashing(dimensions=16).encode([row["text"] for row in rows])
-    probs = predict(open_student(server.folder), features)
-    labels = np.array([row["label"] for row in rows])
-    geometry = LabelGeometry.ordinal(server.terms.labels)
-    expected = evaluate(probs, labels, geometry, validation=None)
-    assert line["student"]["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
-    assert line["student"]["nll"] == pytest.approx(expected["nll"], abs=1e-6)
-
-
 def test_the_student_on_disk_is_the_one_that_was_trained(server, answers):
-    untrained = fingerprint(server.coordinator.student)
+    untrained = fingerprint(server.coordinator.learner.student)
     server.admit(answers.items())
     student, _ = server.learn()
     assert fingerprint(open_student(server.folder)) == student != untrained

@@ -52,7 +52,7 @@ SHARE = "server.cohort = { kind = 'random_share', share = 0.5 }"
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     monkeypatch.setattr("server.patience._POLL_SECONDS", 0.001)
-    monkeypatch.setattr("server.strategy._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("server.nodes._CONNECT_SECONDS", 0.5)
 
 
 def ran(home, *overrides):
@@ -164,7 +164,7 @@ def test_an_answer_about_other_texts_than_asked_is_refused_by_name(half, tmp_pat
     folder = stocked(tiny_with(*BACK, HALF), tmp_path / "run")
     coordinator, terms = open_coordinator(folder, silent)
     question = coordinator.ask(2)
-    coordinator.sent(question, coordinator.cohort)
+    coordinator.books.sent(question, coordinator.cohort)
     rows = ROWS[what](terms)
     probs = np.random.default_rng(0).dirichlet(np.ones(3), len(rows)) if len(rows) else None
     codes = np.zeros((0, 3), np.uint16) if probs is None else to_codes(probs, 8)
@@ -219,7 +219,7 @@ def test_both_sides_agree_and_every_byte_is_accounted_for(half):
 def test_pictures_are_about_texts_that_were_asked_about(half):
     terms = Terms.read(half / "terms.json")
     coordinator, _ = open_coordinator(half, silent)
-    made = diagnose(half, terms, tiny_with(*BACK, HALF).server, coordinator.student)
+    made = diagnose(half, terms, tiny_with(*BACK, HALF).server, coordinator.learner.student)
     texts = [line["text"] for line in read_lines(half / "transfer.jsonl")]
     assert made["disputes"]
     for dispute in made["disputes"]:

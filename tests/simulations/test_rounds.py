@@ -41,7 +41,7 @@ HASTE = "server.timeouts = { encode = 0.2, teachers = 0.2, refine = 0.2, predict
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     monkeypatch.setattr("server.patience._POLL_SECONDS", 0.001)
-    monkeypatch.setattr("server.strategy._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("server.nodes._CONNECT_SECONDS", 0.5)
 
 
 @pytest.fixture

@@ -157,8 +157,8 @@ def test_the_student_is_that_of_the_mean_with_the_same_weights(clear, tmp_path, 
     again = stocked(secure_with(*settings), tmp_path / "again")
     coordinator, _ = open_coordinator(again, silent)
     aim = replace(made, targets=targets)
-    coordinator._method.teach(coordinator.student, aim, coordinator.cost, {}, 1)
-    assert apart(coordinator.student, open_student(secure)) < max(2e-3, 20 * bound.max())
+    coordinator.learner.learn(1, aim)
+    assert apart(coordinator.learner.student, open_student(secure)) < max(2e-3, 20 * bound.max())
 
 
 @pytest.mark.parametrize("aggregator", ["mean", "geometric_mean"])

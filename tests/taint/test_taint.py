@@ -151,11 +151,11 @@ def from_releases(scene: Scene, home: Path) -> str:
     coordinator.resume(None)
     question = coordinator.ask(1)
     released = sorted((scene.folder / "releases" / "1").glob("*.bin"), key=lambda p: int(p.stem))
-    coordinator.sent(question, [int(path.stem) for path in released])
+    coordinator.books.sent(question, [int(path.stem) for path in released])
     for path in released:
         coordinator.admit(question, int(path.stem), path.read_bytes())
     coordinator.learn(question)
-    return fingerprint(coordinator.student)
+    return fingerprint(coordinator.learner.student)
 
 
 @pytest.mark.parametrize("name", [c.name for c in FEW])
