@@ -2,7 +2,6 @@
 
 import contextlib
 from dataclasses import replace
-from pathlib import Path
 
 from clients.availability import is_there
 from clients.budget import allow, written
@@ -46,7 +45,7 @@ class Client:
         self._trained_by = own if own is not None and own.trains else None
         alone = self._trained_by is not None  # its noise is drawn one by one
         self.stacks = self._config.vectorised and self._recipe.stacks and not alone
-        self._log = store.public() / "audit" / f"client-{self.id}.jsonl"
+        self._log = f"{about['public']}/audit/client-{self.id}.jsonl"
         self._audit = AuditLog(self._log)
         self._party = Party(store, self._terms, self.id, self._audit)
 
@@ -142,7 +141,7 @@ class Client:
         settled(written)
         return answer
 
-    def draft(self, question: Question) -> tuple[Answer, tuple[Path, ...]]:
+    def draft(self, question: Question) -> tuple[Answer, tuple[str, ...]]:
         """The release of this round, which must not leave before all of it is on disk.
 
         Returns:
@@ -219,15 +218,18 @@ class Client:
         vet(self._store, self._config.vetting)
         asked, said = self._terms.asked(server_round), None
         if self._config.refinement is None and asked is None:
-            said = self._said_before()
+            said = self._said_before(server_round)
         said = replace(said or self._said(self._teacher(server_round)), round=server_round)
         return said if asked is None else said.about(asked)
 
-    def _said_before(self) -> Record | None:
-        """What a stored release of another round holds; None if there is none, or it is damaged."""
-        for server_round, payload in self._store.releases():
+    def _said_before(self, server_round: int) -> Record | None:
+        """What a stored release of another round holds; None if there is none, or it is damaged.
+
+        Of the round before, if there is one: to list all takes longer the more there are.
+        """
+        for number, payload in self._store.releases(server_round - 1):
             with contextlib.suppress(Refused):
-                return decode(payload, self._terms.layout, server_round, self.id)
+                return decode(payload, self._terms.layout, number, self.id)
         return None
 
     def _said(self, teacher: FittedTeacher) -> Record:
