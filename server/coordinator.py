@@ -192,6 +192,12 @@ class Coordinator:
                 self._log("down", question, client, payload)
                 self._archive.tallies[client].bytes_down += len(payload)
 
+    def admit_all(self, question: Question, answers: Mapping[int, bytes]) -> None:
+        """Judge the answers of one reply, in the order of the clients; log them together."""
+        with self._archive.audit.at_once():
+            for client in sorted(answers):
+                self.admit(question, client, answers[client])
+
     def admit(self, question: Question, client: int, payload: bytes) -> Reason:
         """Judge one answer on its own, log the verdict, keep what is accepted."""
         verdict = self._admission.admit(client, payload)

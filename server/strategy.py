@@ -347,8 +347,8 @@ class FederatedDistillation(Strategy):
             return {}
         self._carrier.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
         self._refuse_strays(asked, named, reply, question)
-        for client in sorted(asked & named.keys()):
-            self._coordinator.admit(question, client, named[client])
+        own = {client: named[client] for client in asked & named.keys()}
+        self._coordinator.admit_all(question, own)
         return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
 
     def _refuse_strays(
