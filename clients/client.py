@@ -27,7 +27,7 @@ from common.audit import AuditLog
 from common.blanks import blanks
 from common.messages import Answer, Consensus, Question
 from common.reasons import Reason, Refused
-from common.records import Flags, Record, decode
+from common.records import Flags, Record, renewed
 from common.rosters import Roster
 from common.seeds import stream
 
@@ -169,7 +169,7 @@ class Client:
             raise Refused(verdict)
         payload, layout = self._store.release(question.round), self._terms.layout_of(question.round)
         if payload is None:
-            payload = sealed(self._record(question.round), layout, question.round, self.id)
+            payload = self._release(question.round)
             self._store.keep_release(question.round, payload)
         self._audit.append(
             "up", self.id, question.round, payload, schema=layout.schema, durable=False
@@ -209,6 +209,19 @@ class Client:
             return Reason.wrong_round
         return Reason.accepted
 
+    def _release(self, server_round: int) -> bytes:
+        """The bytes to release; those of another round, but for its number, if they stay the same.
+
+        Of the round before, if there are: to list all takes longer the more there are.
+        """
+        layout = self._terms.layout_of(server_round)
+        if self._config.refinement is None and self._terms.asking is None:
+            vet(self._store, self._config.vetting)
+            for before, payload in self._store.releases(server_round - 1):
+                with contextlib.suppress(Refused):
+                    return renewed(payload, layout, before, server_round, self.id)
+        return sealed(self._record(server_round), layout, server_round, self.id)
+
     def _record(self, server_round: int) -> Record:
         """What this client says; the same in every round, unless its teacher is refined.
 
@@ -216,21 +229,9 @@ class Client:
         noise on an answer is the same, whichever part it is asked for.
         """
         vet(self._store, self._config.vetting)
-        asked, said = self._terms.asked(server_round), None
-        if self._config.refinement is None and asked is None:
-            said = self._said_before(server_round)
-        said = replace(said or self._said(self._teacher(server_round)), round=server_round)
+        asked = self._terms.asked(server_round)
+        said = replace(self._said(self._teacher(server_round)), round=server_round)
         return said if asked is None else said.about(asked)
-
-    def _said_before(self, server_round: int) -> Record | None:
-        """What a stored release of another round holds; None if there is none, or it is damaged.
-
-        Of the round before, if there is one: to list all takes longer the more there are.
-        """
-        for number, payload in self._store.releases(server_round - 1):
-            with contextlib.suppress(Refused):
-                return decode(payload, self._terms.layout, number, self.id)
-        return None
 
     def _said(self, teacher: FittedTeacher) -> Record:
         """Ask the teacher: about the shared texts, and about the blanks."""

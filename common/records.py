@@ -167,6 +167,26 @@ def decode(data: bytes, layout: Layout, server_round: int, client: int) -> Recor
     return record
 
 
+def renewed(data: bytes, layout: Layout, before: int, server_round: int, client: int) -> bytes:
+    """What a client said in one round, in the canonical form of another.
+
+    Args:
+        data: of the round ``before``.
+        layout: the same in both.
+        before: the round of ``data``.
+        server_round: of what is made.
+        client: whose both are.
+
+    Raises:
+        Refused: ``data`` is not canonical.
+    """
+    if data[: HEADER.size] != _header(layout, before, client):
+        raise Refused(Reason.not_canonical)
+    made = _header(layout, server_round, client) + data[HEADER.size :]
+    decode(made, layout, server_round, client)
+    return made
+
+
 def _header(layout: Layout, server_round: int, client: int) -> bytes:
     return HEADER.pack(
         MAGIC,
