@@ -2,7 +2,6 @@
 
 import contextlib
 from dataclasses import replace
-from pathlib import Path
 
 from clients.availability import is_there
 from clients.budget import allow, written
@@ -28,7 +27,7 @@ from common.audit import AuditLog
 from common.blanks import blanks
 from common.messages import Answer, Consensus, Question
 from common.reasons import Reason, Refused
-from common.records import Flags, Record, decode
+from common.records import Flags, Record, renewed
 from common.rosters import Roster
 from common.seeds import stream
 
@@ -46,7 +45,7 @@ class Client:
         self._trained_by = own if own is not None and own.trains else None
         alone = self._trained_by is not None  # its noise is drawn one by one
         self.stacks = self._config.vectorised and self._recipe.stacks and not alone
-        self._log = store.public() / "audit" / f"client-{self.id}.jsonl"
+        self._log = f"{about['public']}/audit/client-{self.id}.jsonl"
         self._audit = AuditLog(self._log)
         self._party = Party(store, self._terms, self.id, self._audit)
 
@@ -142,7 +141,7 @@ class Client:
         settled(written)
         return answer
 
-    def draft(self, question: Question) -> tuple[Answer, tuple[Path, ...]]:
+    def draft(self, question: Question) -> tuple[Answer, tuple[str, ...]]:
         """The release of this round, which must not leave before all of it is on disk.
 
         Returns:
@@ -170,7 +169,7 @@ class Client:
             raise Refused(verdict)
         payload, layout = self._store.release(question.round), self._terms.layout_of(question.round)
         if payload is None:
-            payload = sealed(self._record(question.round), layout, question.round, self.id)
+            payload = self._release(question.round)
             self._store.keep_release(question.round, payload)
         self._audit.append(
             "up", self.id, question.round, payload, schema=layout.schema, durable=False
@@ -210,6 +209,19 @@ class Client:
             return Reason.wrong_round
         return Reason.accepted
 
+    def _release(self, server_round: int) -> bytes:
+        """The bytes to release; those of another round, but for its number, if they stay the same.
+
+        Of the round before, if there are: to list all takes longer the more there are.
+        """
+        layout = self._terms.layout_of(server_round)
+        if self._config.refinement is None and self._terms.asking is None:
+            vet(self._store, self._config.vetting)
+            for before, payload in self._store.releases(server_round - 1):
+                with contextlib.suppress(Refused):
+                    return renewed(payload, layout, before, server_round, self.id)
+        return sealed(self._record(server_round), layout, server_round, self.id)
+
     def _record(self, server_round: int) -> Record:
         """What this client says; the same in every round, unless its teacher is refined.
 
@@ -217,18 +229,9 @@ class Client:
         noise on an answer is the same, whichever part it is asked for.
         """
         vet(self._store, self._config.vetting)
-        asked, said = self._terms.asked(server_round), None
-        if self._config.refinement is None and asked is None:
-            said = self._said_before()
-        said = replace(said or self._said(self._teacher(server_round)), round=server_round)
+        asked = self._terms.asked(server_round)
+        said = replace(self._said(self._teacher(server_round)), round=server_round)
         return said if asked is None else said.about(asked)
-
-    def _said_before(self) -> Record | None:
-        """What a stored release of another round holds; None if there is none, or it is damaged."""
-        for server_round, payload in self._store.releases():
-            with contextlib.suppress(Refused):
-                return decode(payload, self._terms.layout, server_round, self.id)
-        return None
 
     def _said(self, teacher: FittedTeacher) -> Record:
         """Ask the teacher: about the shared texts, and about the blanks."""

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from common.files import flush_all, flushed
@@ -10,7 +9,7 @@ from common.files import flush_all, flushed
 _FEW: Final = 16
 
 
-def settled(paths: Sequence[Path]) -> None:
+def settled(paths: Sequence[str]) -> None:
     """Have the content of these files, and the names in these folders, on disk.
 
     A file system that writes a journal needs a millisecond or two for each ``fsync``, and three

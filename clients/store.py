@@ -1,7 +1,9 @@
 """One client's private folder: texts, features, teacher, releases. Nobody else opens it."""
 
+import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,7 @@ from safetensors.numpy import load, save
 from common.arrays import Floats, Ints
 from common.files import (
     line_bytes,
+    read_bytes,
     read_json,
     read_lines,
     write_bytes,
@@ -75,13 +78,18 @@ class Store:
         write_fresh(root / "client.json", line_bytes([about]), _PRIVATE)
         return cls(root)
 
+    @cached_property
+    def home(self) -> str:
+        """The folder as a string: pathlib takes longer over a name than the system over a file."""
+        return os.fspath(self.root)
+
     def about(self) -> dict[str, Any]:
         """Id, seed, configuration table and the public folder, as they were when first asked."""
         return self._about
 
     @cached_property
     def _about(self) -> dict[str, Any]:
-        made: dict[str, Any] = read_json(self.root / "client.json")
+        made: dict[str, Any] = read_json(f"{self.home}/client.json")
         return made
 
     def public(self) -> Path:
@@ -107,7 +115,7 @@ class Store:
     @cached_property
     def _agreed(self) -> Terms:
         about = self.about()
-        path, pinned = Path(about["public"]) / "terms.json", about["terms_sha256"]
+        path, pinned = f"{about['public']}/terms.json", about["terms_sha256"]
         if _sha256(path) != pinned:
             raise Refused(Reason.wrong_binding)
         return _terms(path, pinned)
@@ -120,7 +128,7 @@ class Store:
     def verdict(self) -> dict[str, Any] | None:
         """What this client thinks of the transfer set of its run, or None if that is not known."""
         try:
-            found = read_json(self.root / "vetting.json")
+            found = read_json(f"{self.home}/vetting.json")
         except (OSError, ValueError):
             return None
         whole = isinstance(found, dict) and found.keys() == {"sha256", "objection"}
@@ -209,33 +217,43 @@ class Store:
             Refused: the file is damaged. What was said may have arrived, so nothing else is
                 said instead.
         """
-        path = self.root / "releases" / f"{server_round}.bin"
-        if not path.exists():
+        try:
+            sealed = read_bytes(self.release_paths(server_round)[0])
+        except FileNotFoundError:
             return None
-        payload = _opened(path.read_bytes())
+        payload = _opened(sealed)
         if payload is None:
             raise Refused(Reason.client_error)
         return payload
 
-    def releases(self) -> Iterator[tuple[int, bytes]]:
-        """Round and bytes of every undamaged release, by round, each read when it is asked for."""
-        shelf = self.root / "releases"
-        names = os.listdir(shelf) if shelf.is_dir() else []
+    def releases(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Round and bytes of every undamaged release, by round, each read when it is asked for.
+
+        Args:
+            first: the round of the one that comes before all of them, if it is there.
+        """
+        for server_round in itertools.chain([first], self._released()):
+            with contextlib.suppress(Refused):
+                if (payload := self.release(server_round)) is not None:
+                    yield server_round, payload
+
+    def _released(self) -> Iterator[int]:
+        """The rounds of which there is a release, damaged or not; looked up only when asked for."""
+        shelf = f"{self.home}/releases"
+        names = os.listdir(shelf) if os.path.isdir(shelf) else []
         whole = (name.removesuffix(".bin") for name in names if name.endswith(".bin"))
-        for server_round in sorted(int(stem) for stem in whole if stem.isdecimal()):
-            payload = _opened((shelf / f"{server_round}.bin").read_bytes())
-            if payload is not None:
-                yield server_round, payload
+        yield from sorted(int(stem) for stem in whole if stem.isdecimal())
 
     def keep_release(self, server_round: int, payload: bytes) -> None:
         """Store a release and its digest, so that asking again gets the same bytes again.
 
         Before the bytes leave the client, :meth:`release_paths` are to be on disk.
         """
-        shelf = self.root / "releases"
-        shelf.mkdir(mode=_FOLDER, exist_ok=True)
+        path, shelf = self.release_paths(server_round)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(shelf, _FOLDER)
         sealed = payload + hashlib.sha256(payload).digest()
-        write_bytes(shelf / f"{server_round}.bin", sealed, _PRIVATE, durable=False)
+        write_bytes(path, sealed, _PRIVATE, durable=False)
 
     def consensus(self, server_round: int) -> bytes | None:
         """What the server said before a round; None if nothing was kept, or it is damaged."""
@@ -249,20 +267,23 @@ class Store:
         sealed = payload + hashlib.sha256(payload).digest()
         write_bytes(shelf / f"{server_round}.bin", sealed, _PRIVATE)
 
-    def release_paths(self, server_round: int) -> tuple[Path, Path]:
+    def release_paths(self, server_round: int) -> tuple[str, str]:
         """The file of a release, and its folder."""
-        shelf = self.root / "releases"
-        return shelf / f"{server_round}.bin", shelf
+        shelf = f"{self.home}/releases"
+        return f"{shelf}/{server_round}.bin", shelf
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
+def _sha256(path: str | Path) -> str:
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except FileNotFoundError:
+        return "missing"
 
 
 @lru_cache(maxsize=2)  # the clients of one process agreed on the same terms
-def _terms(path: Path, sha256: str) -> Terms:
+def _terms(path: str, sha256: str) -> Terms:
     del sha256  # of the bytes, as a key
-    return Terms.read(path)
+    return Terms.read(Path(path))
 
 
 @lru_cache(maxsize=2)  # and on the same texts

@@ -22,7 +22,7 @@ class Said(NamedTuple):
     """What a client says, and what of it must be on disk before it leaves."""
 
     payload: bytes
-    written: tuple[Path, ...] = ()
+    written: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):

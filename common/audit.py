@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.failures import CheckFailed
-from common.files import flushed
+from common.files import append_bytes, flushed, read_bytes
 from common.reasons import Reason
 from common.rosters import KEYS
 
@@ -43,12 +43,11 @@ class Mark:
 class AuditLog:
     """One side's log. A process that is killed loses no line of it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._name = path, str(path)
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
         self._waiting: list[bytes] | None = None
         data = _repaired(path)
-        lines = data.splitlines()
-        self._previous = _hash(lines[-1]) if lines else START
+        self._previous = _hash(data[data.rfind(b"\n", 0, -1) + 1 : -1]) if data else START
         self._length = len(data)
         self._newest = max(map(int, _ROUND.findall(data)), default=-1)
         # By round, of the two newest ones: a long run must not grow by every message.
@@ -104,7 +103,7 @@ class AuditLog:
         if self._waiting is not None:
             self._waiting.append(line + b"\n")
         else:
-            self._write(line + b"\n", durable=durable)
+            append_bytes(self._path, line + b"\n", durable=durable)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
@@ -114,14 +113,7 @@ class AuditLog:
             yield
         finally:
             lines, self._waiting = b"".join(self._waiting), None
-            self._write(lines)
-
-    def _write(self, data: bytes, *, durable: bool = False) -> None:
-        with open(self._name, "ab") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+            append_bytes(self._path, lines)
 
     def settle(self) -> None:
         """Have every line on disk."""
@@ -209,10 +201,10 @@ def _key(entry: dict[str, Any]) -> tuple[str, int, str]:
     return entry["direction"], entry["client"], entry["sha256"]
 
 
-def _attempts(path: Path, server_round: int) -> dict[tuple[str, int, str], int]:
+def _attempts(path: str | Path, server_round: int) -> dict[tuple[str, int, str], int]:
     """How often each message of a round stands in the log."""
     mark, counts = b'"round": %d,' % server_round, {}
-    for line in path.read_bytes().splitlines():
+    for line in read_bytes(path).splitlines():
         if mark in line and (entry := json.loads(line))["round"] == server_round:
             counts[_key(entry)] = entry["attempts"]
     return counts
@@ -222,11 +214,12 @@ def _hash(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _repaired(path: Path) -> bytes:
+def _repaired(path: str | Path) -> bytes:
     """The whole lines of a log; what a killed writer left of a line is cut off."""
-    if not path.exists():
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
         return b""
-    data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:
         os.truncate(path, len(whole))

@@ -12,6 +12,7 @@ from typing import Any
 from common.failures import FolderError
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate newlines
+_OWN = 0o600
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -32,7 +33,13 @@ def full_disk_is_a_failure() -> Iterator[None]:
         raise FolderError(f"cannot write ({why}); free some space or give another --out") from error
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
+def read_bytes(path: str | Path) -> bytes:
+    """What ``Path.read_bytes`` gives, in half its time: a round reads thousands of small files."""
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def write_bytes(path: str | Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data`` atomically; readers see the old file or the new one.
 
     Args:
@@ -42,21 +49,43 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = T
         durable: whether it survives a power failure from now on; otherwise once it and its
             folder are :func:`flushed`.
     """
-    name = f"{path.parent}/.{path.name}.{secrets.token_hex(4)}.part"
-    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, _OWN)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
+        _fill(handle, data, durable)
+        if mode != _OWN:
+            os.chmod(beside, mode)
+        os.replace(beside, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
         raise
     if durable:
-        flushed(path.parent)
+        flushed(folder or os.curdir)
+
+
+def append_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+    """Append to a file, which is made if there is none; by one write, unless the disk gets full.
+
+    Args:
+        path: the file.
+        data: what to append.
+        durable: whether all of the file survives a power failure from now on.
+    """
+    _fill(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o666), data, durable)
+
+
+def _fill(handle: int, data: bytes, durable: bool) -> None:
+    """Write all of ``data`` and close the file."""
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(handle, left) :]
+        if durable:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_fresh(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -78,7 +107,7 @@ def flush_all() -> None:
         os.sync()
 
 
-def flushed(path: Path) -> None:
+def flushed(path: str | Path) -> None:
     """Have a file's content on disk; or a folder's names, so that nothing later is there first."""
     if os.name == "nt":
         return  # a folder cannot be opened there, and the file system keeps the order itself
@@ -100,9 +129,9 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", mode)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: str | Path) -> Any:
     """What :func:`write_json` wrote."""
-    return json.loads(path.read_bytes())
+    return json.loads(read_bytes(path))
 
 
 def write_lines(path: Path, rows: Iterable[Any], mode: int = 0o644) -> None:

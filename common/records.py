@@ -160,11 +160,31 @@ def decode(data: bytes, layout: Layout, server_round: int, client: int) -> Recor
         raise Refused(Reason.wrong_length)
     _check_header(data, layout, server_round, client)
     record = _parse(data[HEADER.size :], layout, server_round, client)
-    rows = [record.codes] if record.bias is None else [record.codes, record.bias[None]]
+    rows = [record.codes] if record.bias is None else [record.codes, record.bias]
     levels = 2**layout.bits - 1
-    if any(np.any(block.sum(axis=1, dtype=np.int64) != levels) for block in rows):
+    if any((block.sum(axis=-1, dtype=np.int64) != levels).any() for block in rows):
         raise Refused(Reason.wrong_sum)
     return record
+
+
+def renewed(data: bytes, layout: Layout, before: int, server_round: int, client: int) -> bytes:
+    """What a client said in one round, in the canonical form of another.
+
+    Args:
+        data: of the round ``before``.
+        layout: the same in both.
+        before: the round of ``data``.
+        server_round: of what is made.
+        client: whose both are.
+
+    Raises:
+        Refused: ``data`` is not canonical.
+    """
+    if data[: HEADER.size] != _header(layout, before, client):
+        raise Refused(Reason.not_canonical)
+    made = _header(layout, server_round, client) + data[HEADER.size :]
+    decode(made, layout, server_round, client)
+    return made
 
 
 def _header(layout: Layout, server_round: int, client: int) -> bytes:
@@ -182,9 +202,9 @@ def _header(layout: Layout, server_round: int, client: int) -> bytes:
 
 
 def _check_header(data: bytes, layout: Layout, server_round: int, client: int) -> None:
-    magic, schema, bits, flags, said_round, said_client, rows, classes, binding = (
-        HEADER.unpack_from(data)
-    )
+    if data[: HEADER.size] == _header(layout, server_round, client):
+        return
+    magic, schema, _, _, said_round, said_client, _, _, binding = HEADER.unpack_from(data)
     if (magic, schema) != (MAGIC, layout.schema):
         raise Refused(Reason.wrong_field)
     if binding != layout.binding:
@@ -193,10 +213,7 @@ def _check_header(data: bytes, layout: Layout, server_round: int, client: int) -
         raise Refused(Reason.wrong_round)
     if said_client != client:
         raise Refused(Reason.wrong_client)
-    if (bits, flags, rows, classes) != (layout.bits, layout.flags, layout.rows, layout.classes):
-        raise Refused(Reason.not_canonical)
-    if data[: HEADER.size] != _header(layout, server_round, client):  # the two spare bytes
-        raise Refused(Reason.not_canonical)
+    raise Refused(Reason.not_canonical)
 
 
 def _parse(body: bytes, layout: Layout, server_round: int, client: int) -> Record:
@@ -212,7 +229,8 @@ def _parse(body: bytes, layout: Layout, server_round: int, client: int) -> Recor
             raise Refused(Reason.not_canonical) from error
 
     codes = take(layout.rows * layout.classes).reshape(layout.rows, layout.classes)
-    bias = take(layout.classes) if layout.flags & Flags.bias else None
-    scalar = take(layout.rows) if layout.flags & Flags.scalar else None
-    size = struct.unpack_from("<I", body, cursor)[0] if layout.flags & Flags.num_examples else None
+    flags = layout.flags
+    bias = take(layout.classes) if Flags.bias in flags else None
+    scalar = take(layout.rows) if Flags.scalar in flags else None
+    size = struct.unpack_from("<I", body, cursor)[0] if Flags.num_examples in flags else None
     return Record(server_round, client, codes, bias, scalar, size)

@@ -138,8 +138,9 @@ class Terms:
     @property
     def answer_bytes(self) -> int:
         """Bytes of what a client says of all texts: in a secure sum of a key and masked words."""
-        masked = masked_length(self.rows, len(self.labels)) + KEY_BYTES
-        return self.layout.length if self.secure_sum is None else masked
+        if self.secure_sum is None:
+            return self.layout.length
+        return masked_length(self.rows, len(self.labels)) + KEY_BYTES
 
     def answer_bytes_of(self, server_round: int) -> int:
         """Bytes of what a client says in a round."""

@@ -53,9 +53,8 @@ def pack_consensus(consensus: Consensus, site: str, clients: list[int]) -> Recor
 
     One ArrayRecord ``consensus`` with one Array ``record`` beside the question's own record.
     """
-    data = consensus.payload
     made = pack_question(consensus.question, site, clients)
-    made["consensus"] = ArrayRecord({"record": Array("uint8", (len(data),), _RAW, data)})
+    made["consensus"] = _arrays({"record": consensus.payload})
     return made
 
 
@@ -82,9 +81,8 @@ def pack_roster(roster: Roster, site: str, clients: list[int]) -> RecordDict:
 
     One ArrayRecord ``roster`` with one Array ``record`` beside the question's own record.
     """
-    data = roster.payload
     made = pack_question(roster.question, site, clients)
-    made["roster"] = ArrayRecord({"record": Array("uint8", (len(data),), _RAW, data)})
+    made["roster"] = _arrays({"record": roster.payload})
     return made
 
 
@@ -111,9 +109,9 @@ def unpack_roster(record: RecordDict) -> tuple[Roster, str, list[int]]:
 
 def pack_keys(keys: Mapping[int, bytes], server_round: int, attempt: int) -> RecordDict:
     """The public keys of the logical clients of one node, for one attempt."""
-    arrays = {str(k): Array("uint8", (len(key),), _RAW, key) for k, key in keys.items()}
+    arrays = _arrays({str(client): key for client, key in keys.items()})
     meta = MetricRecord({"schema": KEYS, "round": server_round, "attempt": attempt})
-    return RecordDict({"keys": ArrayRecord(arrays), "meta": meta})
+    return RecordDict({"keys": arrays, "meta": meta})
 
 
 def unpack_keys(record: RecordDict, server_round: int, attempt: int) -> dict[str, bytes]:
@@ -157,12 +155,9 @@ def for_one(record: RecordDict, client: int) -> RecordDict:
 
 def pack_answers(answers: list[Answer], server_round: int, schema: int = PREDICTIONS) -> RecordDict:
     """The answers of the logical clients of one node; raw bytes, no ``.npy`` framing."""
-    arrays = {
-        str(answer.client): Array("uint8", (len(answer.payload),), _RAW, answer.payload)
-        for answer in answers
-    }
+    arrays = _arrays({str(answer.client): answer.payload for answer in answers})
     meta = MetricRecord({"schema": schema, "round": server_round})
-    return RecordDict({"pred": ArrayRecord(arrays), "meta": meta})
+    return RecordDict({"pred": arrays, "meta": meta})
 
 
 def unpack_answers(
@@ -269,6 +264,14 @@ def _integer(value: object) -> int:
     if type(value) is not int:
         raise Refused(Reason.wrong_field)
     return value
+
+
+def _arrays(payloads: Mapping[str, bytes]) -> ArrayRecord:
+    """One Array a byte string. The constructor of the record would make a copy of each."""
+    made = ArrayRecord()
+    for name, data in payloads.items():
+        made[name] = Array("uint8", (len(data),), _RAW, data)
+    return made
 
 
 def _raw(array: Array) -> bytes:

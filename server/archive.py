@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -77,15 +78,16 @@ class Archive:
         self.draws = Draws(folder)
         self.tallies = {client: Tally() for client in clients}
         self._lines: list[dict[str, Any]] = []
-        self._shelf: Path | None = None  # made already
+        self._releases = f"{folder}/releases"
+        self._shelf: str | None = None  # of the newest round, made already
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
         """Keep an accepted byte string exactly as it crossed; durable with the round's commit."""
-        home = self._folder / "releases" / str(server_round)
-        if home != self._shelf:
-            home.mkdir(parents=True, exist_ok=True)
-            self._shelf = home
-        write_bytes(home / f"{client}.bin", payload, durable=False)
+        shelf = f"{self._releases}/{server_round}"
+        if shelf != self._shelf:
+            os.makedirs(shelf, exist_ok=True)
+            self._shelf = shelf
+        write_bytes(f"{shelf}/{client}.bin", payload, durable=False)
 
     def keep_roster(self, name: str, payload: bytes) -> None:
         """Keep a list of a secure sum for good, before it is sent."""
@@ -131,15 +133,15 @@ class Archive:
 
     def _settle(self, server_round: int) -> None:
         """Have on disk what the checkpoint will name: first all is written, then waited for."""
-        home = self._folder / "releases" / str(server_round)
-        releases = sorted(home.iterdir())
-        if len(releases) > _MANY and sys.platform == "linux":
+        shelf = f"{self._releases}/{server_round}"
+        names = os.listdir(shelf)
+        if len(names) > _MANY and sys.platform == "linux":
             flush_all()  # waits there, once for all; a thousand times fsync takes seconds
         else:
-            for path in releases:
-                flushed(path)
-            flushed(home)
-            flushed(home.parent)
+            for name in names:
+                flushed(f"{shelf}/{name}")
+            flushed(shelf)
+            flushed(self._releases)
         self.audit.settle()
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:

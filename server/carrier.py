@@ -1,6 +1,6 @@
 """What whoever carries the messages has to remember from round to round."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -57,7 +57,7 @@ class Carrier:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        told = asdict(self) | {"gone": sorted(self.gone)}
+        told = vars(self) | {"gone": sorted(self.gone), "seconds": dict(self.seconds)}
         del told["_met"]  # of this process only
         return told | {"ready": None if self.ready is None else sorted(self.ready)}
 

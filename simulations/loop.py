@@ -149,7 +149,7 @@ class _Clients:
 
     def _ask(self, question: Question, asked: list[int], phase: str | None) -> dict[int, Reason]:
         """Ask some clients; return who did not answer, and why."""
-        written: list[Path] = []
+        written: list[str] = []
         missing: dict[int, Reason] = {}
         self._coordinator.books.sent(question, asked)
         for done, client in enumerate(asked, start=1):

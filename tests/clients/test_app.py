@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -106,7 +107,7 @@ def test_what_several_clients_wrote_is_on_disk_before_the_reply(site, monkeypatc
         for home, log in zip(homes, logs, strict=True)
         for path in (home / "releases" / "1.bin", home / "releases", log)
     ]
-    assert [path.resolve() for path in settled[0]] == [path.resolve() for path in expected]
+    assert [Path(path).resolve() for path in settled[0]] == [path.resolve() for path in expected]
     assert len(settled) == 1
     assert all(path.exists() for path in expected)
 

@@ -93,6 +93,23 @@ def test_what_is_private_gets_no_other_name(folder, act):
     assert attempt(folder, f"Path({shard!r}).rename({other!r})") == "refused"
 
 
+LINKED = {
+    "the folder": "[os.rename(home, home + '-old'), os.symlink(private, home)]",
+    "the file": "os.symlink(private + '/shard.jsonl', home + '/shard.jsonl')",
+}
+
+
+@pytest.mark.parametrize("what", LINKED)
+@pytest.mark.parametrize(("name", "outcome"), [("shard.jsonl", "refused"), ("x", "opened")])
+def test_a_folder_that_was_opened_before_may_lead_elsewhere_now(folder, what, name, outcome):
+    """What is remembered of a folder ends with the folder, and says nothing of its files."""
+    home, private = str(folder / "releases"), str(folder / "clients" / "0")
+    steps = f"open(home + '/x', 'w').close(), {LINKED[what]}"
+    if (what, name) != ("the folder", "x"):  # it has moved away with its folder
+        steps += f", open(home + '/{name}').close()"
+    assert attempt(folder, f"(lambda home, private: [{steps}])({home!r}, {private!r})") == outcome
+
+
 @pytest.mark.parametrize("name", ["run", "run/clients", "cache", "link/clients/0"])
 def test_no_folder_with_what_is_private_moves_away(folder, name):
     path, other = str(folder.parent / name), str(folder.parent / "elsewhere")
