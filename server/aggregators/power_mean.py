@@ -9,7 +9,7 @@ from common.arrays import Floats
 from common.component import component
 from common.labels import LabelGeometry
 from server.aggregators import Aggregator, Targets
-from server.aggregators._consensus import mixture, one_target
+from server.aggregators._consensus import mixture, one_target, powered
 
 
 @final
@@ -42,6 +42,4 @@ class PowerMean(Aggregator):
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
         del geometry
-        mixed = mixture(probs, weights)
-        # Against the largest, so that no power is lost below the smallest double.
-        return one_target((mixed / mixed.max(axis=1, keepdims=True)) ** self.power)
+        return one_target(powered(mixture(probs, weights), self.power))

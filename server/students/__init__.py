@@ -40,7 +40,9 @@ class Student(ABC):
             rng: source of all randomness.
 
         Returns:
-            A module from rows (B, D), float32, to log-probabilities (B, C).
+            A module from rows (B, D), float32, to log-probabilities (B, C): the softmax of what
+            its last :class:`torch.nn.Linear` makes of a vector per text, which is the student's
+            own representation (:mod:`server.representing`).
         """
 
     def reader(self, encoder: Encoder, shared: Sequence[str]) -> Reader:

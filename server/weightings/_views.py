@@ -9,7 +9,7 @@ from server.sharing import opinions
 from server.steering import Course
 from server.transport.cost import label_cost
 from server.transport.solve import transport_cost
-from server.weightings.gate import standardised
+from server.weightings._instances import Instances
 
 
 class Views:
@@ -17,16 +17,15 @@ class Views:
 
     They are: 1; what the teacher says (C); how uncertain it is, entropy over its largest value;
     how far it is from the consensus, transport cost over the largest cost; how wrong the
-    student is about it, as tanh of the loss; what the student says (C); and, if asked for, the
-    text itself (D), each column with mean 0 and rows of length about 1.
+    student is about it, as tanh of the loss; what the student says (C); and the text itself (D).
     """
 
-    def __init__(self, course: Course, with_inputs: bool) -> None:
+    def __init__(self, course: Course, texts: Instances) -> None:
         """Work out once what does not depend on the student.
 
         Args:
             course: of the round; its opinions are looked at, known labels are not.
-            with_inputs: whether the text itself is seen.
+            texts: what is seen of the text itself; D may be 0.
         """
         kept = opinions(course.teachers)[:, 0]
         probs = course.probs[kept]  # (K, N, C)
@@ -36,7 +35,7 @@ class Views:
         entropy = torch.special.entr(probs).sum(dim=-1) / math.log(max(probs.shape[-1], 2))
         still = (torch.ones_like(entropy), entropy, distance.to(entropy))
         self._still = torch.cat([torch.stack(still, dim=-1), probs], dim=-1)
-        self._texts = standardised(course.features) if with_inputs else course.features[:, :0]
+        self._texts = texts
 
     def __call__(self, rows: Tensor, log_q: Tensor, values: Tensor) -> Tensor:
         """The views of texts, as of now.
@@ -54,7 +53,7 @@ class Views:
             self._still.index_select(1, rows),
             values.tanh().unsqueeze(-1),
             log_q.exp().expand(*many),
-            self._texts.index_select(0, rows).expand(*many),
+            self._texts(rows).expand(*many),
         )
         return torch.cat(parts, dim=-1)
 
@@ -62,4 +61,4 @@ class Views:
     def width(self) -> int:
         """F."""
         labels = self._still.shape[-1] - 3
-        return self._still.shape[-1] + 1 + labels + self._texts.shape[1]
+        return self._still.shape[-1] + 1 + labels + self._texts.width

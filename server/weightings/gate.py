@@ -1,6 +1,5 @@
 """Believe whom a gate, trained on known labels, opens to: the supervised control."""
 
-import math
 from typing import ClassVar, Literal, final
 
 import numpy as np
@@ -13,9 +12,11 @@ from common.arrays import Floats
 from common.component import component
 from common.predictions import Ensemble
 from common.state import State
+from server.representing import represented
 from server.sharing import evenly, opinions, shared_out
 from server.steering import Course, Steering, Step
 from server.weightings import Weighting
+from server.weightings._scale import standardised
 
 _FLOOR = 1e-3  # what crossed an 8-bit wire as zero was below .002 or so
 
@@ -39,6 +40,8 @@ class Gate(Weighting):
     Attributes:
         inputs: what the gate sees of a text: ``features`` as the student reads them (for a
             student that reads texts itself those are ids of tokens, which mean nothing here),
+            ``hidden``, the input of the student's last linear layer before the first step of the
+            round (in the first round, of a student that has learned nothing: a random map),
             ``predictions``, all that the teachers say of it, in logarithms, or ``nothing``, for
             one weight per teacher.
         steps: of Adam.
@@ -54,7 +57,7 @@ class Gate(Weighting):
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
     steers: ClassVar[bool] = True
 
-    inputs: Literal["features", "predictions", "nothing"] = "features"
+    inputs: Literal["features", "hidden", "predictions", "nothing"] = "features"
     steps: int = Field(default=200, ge=1)
     learning_rate: float = Field(default=0.05, gt=0)
     decay: float = Field(default=0.01, ge=0)
@@ -71,21 +74,23 @@ class Gate(Weighting):
         del state
         voices = opinions(course.teachers)
         probs = course.probs[voices[:, 0]]  # (K, N, C)
-        seen = self._seen(course.features, probs)
+        seen = self._seen(course, probs)
         said = probs[:, course.rows, course.labels].clamp(min=_FLOOR)  # (K, M)
         weights = self._fitted(seen[course.rows], said)
         scores = torch.zeros_like(course.weights)
         scores[voices[:, 0]] = torch.softmax(seen @ weights, dim=1).T
         return _Open(voices, scores)
 
-    def _seen(self, features: Tensor, probs: Tensor) -> Tensor:
+    def _seen(self, course: Course, probs: Tensor) -> Tensor:
         """What the gate sees: shape (N, F), the last column 1."""
-        texts = features.shape[0]
+        seen, texts = course.features, course.features.shape[0]
         if self.inputs == "nothing":
             return torch.ones(texts, 1)
         if self.inputs == "predictions":
-            features = probs.clamp(min=_FLOOR).log().transpose(0, 1).reshape(texts, -1)
-        return torch.cat([standardised(features), torch.ones(texts, 1)], dim=1)
+            seen = probs.clamp(min=_FLOOR).log().transpose(0, 1).reshape(texts, -1)
+        elif self.inputs == "hidden":
+            seen = represented(course.student, course.features)
+        return torch.cat([standardised(seen), torch.ones(texts, 1)], dim=1)
 
     def _fitted(self, seen: Tensor, said: Tensor) -> Tensor:
         """The gate (F, K) from what is seen (M, F) and the labels' probabilities (K, M)."""
@@ -126,11 +131,3 @@ def mixture_loss(gate: Tensor, seen: Tensor, said: Tensor) -> Tensor:
     """
     log_g = torch.log_softmax(seen @ gate, dim=1)
     return -torch.logsumexp(log_g + said.T.log(), dim=1).mean()
-
-
-def standardised(features: Tensor) -> Tensor:
-    """Columns of mean 0 and one spread, rows (N, D) of length about 1; constant columns are 0."""
-    away = features - features.mean(dim=0)
-    spread = away.square().mean(dim=0).sqrt()
-    flat = spread <= 1e-6 * features.abs().amax(dim=0)
-    return torch.where(flat, 0, away / torch.where(flat, 1, spread)) / math.sqrt(features.shape[1])

@@ -16,6 +16,7 @@ from server.resting import answer
 from server.sharing import opinions, shared_out
 from server.steering import Course, Steering, Step
 from server.weightings import Weighting
+from server.weightings._instances import Instance, instances
 from server.weightings._policy import Baseline, Policy, score
 from server.weightings._rewards import judge, selected_gain
 from server.weightings._views import Views
@@ -38,7 +39,8 @@ class Reinforced(Weighting):
 
     Departures: the source's third view is each teacher's loss on the known label of every
     training text; here few labels are known, so it is the student's loss against the teacher.
-    Its instance vector comes from a fine-tuned transformer; here it is what the student reads.
+    Its instance vector comes from a fine-tuned transformer; here from what the student reads or,
+    by choice, from the student itself as it learns.
     A_k, entropy and distance are ours, and so is taking as reward the gain over an episode, for
     the level mostly says how long the student has learned. ``selection`` is ours altogether.
     The source's exact rewards were read of, not read.
@@ -52,8 +54,10 @@ class Reinforced(Weighting):
             out. Of the last three every choice of an episode gets the same.
         taught_by: ``sample``, the opinions that were taken, or ``chance``, all of them, in
             proportion to the probability of being taken.
-        instance: whether the policy sees the text itself, as the student reads it; say no where
-            a student reads texts, for ids of tokens mean nothing here.
+        instance: what the policy sees of the text itself: ``features``, as the student reads it
+            (of a student that reads texts those are ids of tokens, which mean nothing here);
+            ``hidden``, the input of the student's last linear layer as it is at this step, on a
+            scale that all texts set every 25 steps; ``none``.
         every: steps of an episode; after each, the policy learns.
         warmup: steps of the first round in which the student is taught by all. Without a
             choice nothing is learned, except by ``selection``.
@@ -72,7 +76,7 @@ class Reinforced(Weighting):
 
     reward: Literal["selection", "label", "label_and_teacher", "development"] = "selection"
     taught_by: Literal["sample", "chance"] = "sample"
-    instance: bool = True
+    instance: Instance = "features"
     every: int = Field(default=1, ge=1)
     warmup: int = Field(default=0, ge=0)
     rate: float = Field(default=1.0, gt=0)
@@ -109,7 +113,8 @@ class _Chooser(Steering):
         self._settings, self._course = settings, course
         self._opinions = opinions(course.teachers)  # (T, 1)
         self._teachers = torch.tensor(course.teachers)[self._opinions[:, 0]]  # (K,)
-        self._views = Views(course, settings.instance)
+        self._texts = instances(course, settings.instance)
+        self._views = Views(course, self._texts)
         self._policy = _opened(state, self._views.width)
         mean, variance, seen = (float(part) for part in state["baseline"])
         self._baseline = Baseline(mean, variance, int(seen), settings.momentum)
@@ -140,6 +145,7 @@ class _Chooser(Steering):
     def learn(self, step: Step) -> None:
         """At the end of an episode the policy moves."""
         self._steps += 1
+        self._texts.learned(step.number)
         if self._steps % self._settings.every:
             return
         if self._settings.reward == "selection":

@@ -1,6 +1,7 @@
 """What every weighting that steers must satisfy; members are enumerated, never named."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,9 +15,23 @@ from server.weightings import State, Weighting
 from tests.courses import course, step_of
 
 ALL = [find(Weighting, kind)() for kind in kinds(Weighting)]
-every_steering = pytest.mark.parametrize(
-    "weighting", [pytest.param(w, id=type(w).__name__) for w in ALL if w.steers]
-)
+
+
+def choices(weighting: Weighting) -> dict[str, Weighting]:
+    """The default, and one for every other value of a setting that is a choice."""
+    hints, name = get_type_hints(type(weighting)), type(weighting).__name__
+    made = {name: weighting}
+    for field in fields(weighting):  # type: ignore[arg-type]
+        if get_origin(hints[field.name]) is Literal:
+            for value in get_args(hints[field.name]):
+                if value != getattr(weighting, field.name):
+                    changed = replace(weighting, **{field.name: value})  # type: ignore[type-var]
+                    made[f"{name}-{field.name}-{value}"] = changed
+    return made
+
+
+STEERING = {name: w for given in ALL if given.steers for name, w in choices(given).items()}
+every_steering = pytest.mark.parametrize("weighting", STEERING.values(), ids=STEERING)
 every_line_up = pytest.mark.parametrize("teachers", [(0, 2, 5), (0, 3, LABEL), (4,), (1, LABEL)])
 
 

@@ -20,10 +20,12 @@ from server.steering import LABEL
 from server.students import fingerprint
 from server.students.frozen_mlp import FrozenMlp
 from server.teaching import Method
+from server.weightings._instances import instances
 from server.weightings._policy import Baseline, Policy, score
 from server.weightings._rewards import selected_gain
+from server.weightings._scale import standardised
 from server.weightings._views import Views
-from server.weightings.gate import Gate, mixture_loss, standardised
+from server.weightings.gate import Gate, mixture_loss
 from server.weightings.govern import Govern, winners
 from server.weightings.reinforced import Reinforced
 from tests.courses import GRADES, course, step_of
@@ -203,14 +205,14 @@ def test_what_the_policy_sees_by_hand() -> None:
     given = course((0, 4))
     given.probs[0, 7], given.probs[1, 7] = torch.eye(3)[0], torch.eye(3)[2]
     rows, log_q = torch.tensor([7]), torch.tensor([[0.5, 0.3, 0.2]]).log()
-    views = Views(given, with_inputs=True)
+    views = Views(given, instances(given, "features"))
     made = views(rows, log_q, torch.tensor([[0.5], [2.0]]))
     assert made.shape == (2, 1, views.width) == (2, 1, 1 + 1 + 1 + 3 + 1 + 3 + 6)
     # 1, entropy, distance to (1/2, 0, 1/2) over 2, p, tanh of the loss, q.
     first = [1, 0, 0.5, 1, 0, 0, np.tanh(0.5), 0.5, 0.3, 0.2]
     assert made[0, 0, :10].tolist() == pytest.approx(first, abs=1e-6)
     assert torch.allclose(made[1, 0, 10:], standardised(given.features)[7])
-    assert Views(given, with_inputs=False).width == 10
+    assert Views(given, instances(given, "none")).width == 10
 
 
 K, N, D, C = 3, 300, 6, 3
