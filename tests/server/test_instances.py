@@ -51,10 +51,8 @@ def ends(student: Student, weighting: Weighting, through_bytes: bool, steps: int
     model, state, widths = teacher.student(3), teacher.start(), []
     for number, given in enumerate([said, replace(said, clients=np.array([1, 2]))], start=1):
         if through_bytes:
-            teacher, state = (
-                Method(config, room, GRADES, 4, seed=1),
-                restore_state(pack_state(state)),
-            )
+            teacher = Method(config, room, GRADES, 4, seed=1)
+            state = restore_state(pack_state(state))
         aim = teacher.aim(given, GRADES, state)
         state = teacher.teach(model, aim, GRADES, state, number).state
         widths.append(len(state.get("shared", ())))
