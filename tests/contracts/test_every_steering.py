@@ -21,11 +21,11 @@ def choices(weighting: Weighting) -> dict[str, Weighting]:
     """The default, and one for every other value of a setting that is a choice."""
     hints, name = get_type_hints(type(weighting)), type(weighting).__name__
     made = {name: weighting}
-    for field in fields(weighting):  # type: ignore[arg-type]
+    for field in fields(weighting):
         if get_origin(hints[field.name]) is Literal:
             for value in get_args(hints[field.name]):
                 if value != getattr(weighting, field.name):
-                    changed = replace(weighting, **{field.name: value})  # type: ignore[type-var]
+                    changed = replace(weighting, **{field.name: value})
                     made[f"{name}-{field.name}-{value}"] = changed
     return made
 

@@ -108,7 +108,7 @@ def test_vectors_are_on_one_scale_and_silent_units_say_nothing(seen: Any) -> Non
     given = course()
     with torch.no_grad():
         hidden = next(given.student.children())
-        hidden.weight[0], hidden.bias[0] = 0, -1  # type: ignore[index, operator]
+        hidden.weight[0], hidden.bias[0] = 0, -1
     every = torch.arange(len(given.features))
     made = instances(given, seen)
     vectors = made(every)
@@ -138,7 +138,7 @@ def believed(seen: Any) -> float:
     with torch.no_grad():
         for part in hidden.parameters():
             part.zero_()
-        hidden.weight[:2, 0] = torch.tensor([1.0, -1.0])  # type: ignore[index]
+        hidden.weight[:2, 0] = torch.tensor([1.0, -1.0])
     far = given.features[:, :1].abs() > 0.67
     truth = torch.full((200, 3), 0.1)
     truth[given.rows] += 0.7 * torch.eye(3)[given.labels]
