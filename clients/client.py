@@ -247,6 +247,8 @@ class Client:
             near = distance_codes(self._distances(shared.texts), layout.bits)
         if wanted & Flags.num_examples:
             size = len(self._store.shard()[1])
+        if told := teacher.remark():
+            self._store.note(f"{told}\n")
         return Record(0, self.id, codes, bias, near, size)
 
     def _voice(self, teacher: FittedTeacher) -> Voice:

@@ -47,6 +47,7 @@ def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
     rounds = loads(experiment, terms_of(experiment, corpus, shared, experiment.clients.encoder))
     made = {
         "labels": list(corpus.geometry.names),
+        "labels_without_rows": _without_rows(corpus),
         "rows": {
             "private": int(counts.sum()),
             "transfer": len(parts.transfer),
@@ -65,6 +66,12 @@ def preview(experiment: Experiment, rehearsed: bool = False) -> dict[str, Any]:
 
         made["estimate"] = estimate(experiment, corpus, parts)
     return made
+
+
+def _without_rows(corpus: Corpus) -> list[str]:
+    """Labels that nobody has, in no part: misspelt perhaps, or not in this data."""
+    counts = np.bincount(corpus.labels, minlength=len(corpus.geometry))
+    return [name for name, count in zip(corpus.geometry.names, counts, strict=True) if not count]
 
 
 def _clients(
@@ -110,6 +117,7 @@ def table(plan: dict[str, Any], most: int = 40) -> list[str]:
         f"{rows['private']} private rows on {len(clients)} clients, {rows['transfer']} shared "
         f"texts, {rows['validation']} validation, {rows['test']} test",
         *_sent(plan),
+        *_warnings(plan),
         "",
         "client   rows   skew  transport  labels  words  "
         + "  ".join(f"{name[:12]:>12}" for name in plan["labels"]),
@@ -124,6 +132,13 @@ def table(plan: dict[str, Any], most: int = 40) -> list[str]:
     if len(clients) > most:
         made.append(f"... and {len(clients) - most} more; --json lists all")
     return [*made, "", *_below(plan)]
+
+
+def _warnings(plan: dict[str, Any]) -> list[str]:
+    absent = plan["labels_without_rows"]
+    named = ", ".join(map(repr, absent))
+    rows = f"warning: no row of the data set has the label {named}; "
+    return [rows + "check data.dataset.labels, or leave it out"] if absent else []
 
 
 def _sent(plan: dict[str, Any]) -> list[str]:

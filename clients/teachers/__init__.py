@@ -53,6 +53,13 @@ class FittedTeacher(ABC):
         """The weights of the last layer, shape (C, D); if the recipe ``embeds``."""
         raise NotImplementedError
 
+    def remark(self) -> str:
+        """What the client should know of its answers, for its own log; empty for nothing.
+
+        May say more after :meth:`predict`. Never what stands in a text.
+        """
+        return ""
+
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:
         """All that :meth:`Teacher.restore` needs; kept in the client's own store."""

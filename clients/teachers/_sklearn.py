@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.base import is_classifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
-from threadpoolctl import threadpool_limits
 
 from clients.refinements import Lesson, Plan, softened
+from clients.teachers import _estimating
 from common.arrays import Floats, Ints
 from common.failures import ConfigError, DataError
 
@@ -121,13 +119,18 @@ def check_weights(name: str, settings: dict[str, Any]) -> None:
 
 
 class Fitted:
-    """The estimator that follows from a state; the same bits whenever and wherever."""
+    """The estimator that follows from a state; the same bits whenever and wherever.
+
+    Attributes:
+        remark: where label frequencies stand in for the estimator, and why; empty for nowhere.
+    """
 
     def __init__(self, recipe: "Sklearn", state: State) -> None:
         """Fit.
 
         Raises:
             DataError: the state is none.
+            ValueError, IndexError: the settings fit no shard whatever.
         """
         try:
             self._words: list[str] = json.loads(state["vocabulary"].tobytes())
@@ -142,21 +145,23 @@ class Fitted:
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise DataError("the stored teacher is no sklearn one") from error
         several = len(np.unique(self._labels)) > 1
-        self._estimator = self._fitted(matrix, seed) if several and self._words else None
+        self.remark, self._estimator = "", None
+        if several and self._words:
+            self._fit(matrix, seed, int(state["num_labels"][0]))
 
     def predict(self, texts: Sequence[str], num_labels: int) -> Floats:
         """Shape (N, C), float64, zero for labels that the shard lacks; rows sum to 1."""
-        probs = np.zeros((len(texts), num_labels))
-        if self._estimator is None:
-            counts = np.bincount(self._labels, self._weights, minlength=num_labels)
-            probs[:] = counts / counts.sum() if counts.any() else 1 / num_labels
-        elif len(texts):
-            with threadpool_limits(1):
-                said = self._estimator.predict_proba(self._dense(self._vectors(texts)))
-            probs[:, self._estimator.classes_] = said
+        counts = np.bincount(self._labels, self._weights, minlength=num_labels)
+        shares = counts / counts.sum() if counts.any() else np.full(num_labels, 1 / num_labels)
+        if self._estimator is None or not len(texts):
+            return np.tile(shares, (len(texts), 1))
+        inputs = self._dense(self._vectors(texts))
+        probs, missed = _estimating.said(self._estimator, inputs, shares)
+        if missed:
+            self.remark = f"the estimator has no answer to {missed} of {len(texts)} texts"
         return probs
 
-    def _fitted(self, matrix: Any, seed: int) -> Any:
+    def _fit(self, matrix: Any, seed: int, num_labels: int) -> None:
         estimator = make(self._recipe.estimator, self._recipe.settings)
         known = estimator.get_params(deep=False)
         fixed = {"random_state": seed % 2**32, "n_jobs": None}
@@ -164,11 +169,12 @@ class Fitted:
             fixed["n_neighbors"] = min(known["n_neighbors"], matrix.shape[0])
         estimator.set_params(**{name: fixed[name] for name in fixed.keys() & known.keys()})
         self._sparse = get_tags(estimator).input_tags.sparse
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # how long, the settings say
-            if self._weights is None:
-                return estimator.fit(self._dense(matrix), self._labels)
-            return estimator.fit(self._dense(matrix), self._labels, sample_weight=self._weights)
+        more = {} if self._weights is None else {"sample_weight": self._weights}
+        try:
+            _estimating.fit(estimator, self._dense(matrix), self._labels, num_labels, **more)
+            self._estimator = estimator
+        except _estimating.TooSmall as why:
+            self.remark = f"the estimator cannot be fitted to this shard ({why})"
 
     def _vectors(self, texts: Sequence[str]) -> Any:
         numbers = {word: number for number, word in enumerate(self._words)}

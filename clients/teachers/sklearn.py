@@ -35,9 +35,13 @@ class Sklearn(Teacher):
     loading it is fitted again, on one thread, to the same bits. The words never leave the
     store, in which the texts themselves lie as well.
 
+    A shard of one label, without a word, or too small for the estimator (which cannot be fitted
+    to it, but could be to a larger one) gives the frequencies of its labels, and an empty one all
+    labels alike; so does a text to which the estimator has no answer that is a distribution. The
+    client's own log says where an estimator failed.
+
     Labels that the shard lacks, and rows that an estimator is too sure of, get ``floor``:
-    ``p' = (1 - C floor) p + floor``. A shard of one label, or without a word, gives the
-    frequencies of its labels, and an empty one all labels alike.
+    ``p' = (1 - C floor) p + floor``.
 
     A refined one is fitted anew, to the client's texts and the shared ones together: a shared
     text stands there once for every label, weighted by the consensus and by ``share`` of the
@@ -141,6 +145,11 @@ class _FittedSklearn(FittedTeacher):
         floor, probs = self.recipe.floor, self._fitted.predict(inputs, self.num_labels)
         lifted = (1 - self.num_labels * floor) * probs + floor
         return np.asarray(lifted, dtype=np.float32)
+
+    @override
+    def remark(self) -> str:
+        told = self._fitted.remark
+        return told and f"{told}; the frequencies of its labels are answered instead"
 
     @override
     def tensors(self) -> dict[str, NDArray[Any]]:

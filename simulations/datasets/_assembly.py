@@ -7,7 +7,8 @@ import numpy as np
 from common.arrays import Ints
 from common.failures import ConfigError
 from simulations.datasets import Corpus, Part
-from simulations.datasets._columns import Cleaning, Columns, Labels, corpus_of
+from simulations.datasets._columns import Cleaning, Columns, corpus_of
+from simulations.datasets._labels import Labels
 from simulations.datasets._table import Table
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from common.arrays import Floats, Ints
 from common.component import component
 from common.failures import ConfigError, DataError
-from common.label_presets import PRESETS, preset
-from common.labels import LabelGeometry
 from common.pairs import joined, single
 from simulations.datasets import Corpus
 from simulations.datasets._documents import unite
+from simulations.datasets._labels import Labels
 from simulations.datasets._table import Place, Table, is_missing, name_of, text_of, unrolled
 
 _DIALOGUE: Final = "(rows of one list)"
@@ -43,48 +42,18 @@ class Columns:
     document: str | None = None
     gold: tuple[str, ...] = ()
 
+    def check(self, table: Table) -> Table:
+        """The table as it is.
 
-@component
-class Labels:
-    """The labels of a table and how far apart they are.
-
-    Attributes:
-        names: the C label names.
-        values: how the cells spell them, in the same order; the names without it. 3, 3.0
-            and "3" are the same.
-        geometry: ``ordinal`` (0, 1, ... in the order of the names), ``discrete``,
-            ``points``, or a preset such as ``sentiment5``, ``emotion7`` or ``nli``.
-        points: C lists of coordinates, for ``points``.
-    """
-
-    names: tuple[str, ...]
-    values: tuple[str, ...] = ()
-    geometry: str = "ordinal"
-    points: tuple[tuple[float, ...], ...] = ()
-
-    def __post_init__(self) -> None:
-        known = ("ordinal", "discrete", "points", *PRESETS)
-        if self.geometry not in known:
-            raise ValueError(f"geometry: write one of {', '.join(known)}, got {self.geometry!r}")
-        if self.values and len(self.values) != len(self.names):
-            raise ValueError(f"values: {len(self.names)} are needed, one for each name")
-        if bool(self.points) != (self.geometry == "points"):
-            raise ValueError("points and geometry = 'points' belong together")
-        self.build()
-
-    def build(self) -> LabelGeometry:
-        """The geometry of these labels."""
-        if self.geometry == "ordinal":
-            return LabelGeometry.ordinal(self.names)
-        if self.geometry == "discrete":
-            return LabelGeometry.discrete(self.names)
-        if self.geometry == "points":
-            return LabelGeometry.at_points(self.names, self.points)
-        return preset(self.geometry, self.names)
-
-    def spelt(self) -> dict[str, int]:
-        """From a cell's spelling to the label's number."""
-        return {name_of(value): i for i, value in enumerate(self.values or self.names)}
+        Raises:
+            DataError: it lacks a column; names its source.
+        """
+        for setting in ("text", "text_pair", "label", "group", "document"):
+            if (name := getattr(self, setting)) is not None:
+                table.column(name, setting)
+        for name in self.gold:
+            table.column(name, "gold")
+        return table
 
 
 @component
@@ -95,7 +64,8 @@ class Cleaning:
         strip: drop blanks and line ends around texts.
         drop_empty: drop rows without a text. Otherwise they stay, as the empty text.
         drop_duplicates: of texts that differ in upper and lower case only, keep the first.
-        drop_unlabelled: drop rows whose label is missing or -1. Otherwise they are an error.
+        drop_unlabelled: drop rows whose label is missing, or -1 where no label is spelt so.
+            Otherwise they are an error.
         near_duplicates: texts whose word sets have a Jaccard index of at least 0.8 stay on
             one side of a split; without it, only equal texts do. Takes minutes from some
             100,000 rows on.
@@ -119,11 +89,11 @@ def corpus_of(table: Table, columns: Columns, labels: Labels, cleaning: Cleaning
     if _DIALOGUE in table.columns and columns.document is None:
         columns = replace(columns, document=_DIALOGUE)
     texts = _texts(table, columns, cleaning)
-    table, texts = _kept(table, texts, columns, cleaning)
     spelt = labels.spelt()
+    table, texts = _kept(table, texts, columns, cleaning, spelt)
     cells = zip(table.column(columns.label, "label"), table.places, strict=True)
     numbers = np.array([_label(cell, spelt, place) for cell, place in cells], dtype=np.int64)
-    _check_variety(numbers)
+    _check_variety(numbers, table.source)
     names, groups = _groups(table, columns)
     return Corpus(
         texts=tuple(texts),
@@ -150,14 +120,18 @@ def _texts(table: Table, columns: Columns, cleaning: Cleaning) -> list[str]:
 
 
 def _kept(
-    table: Table, texts: Sequence[str], columns: Columns, cleaning: Cleaning
+    table: Table,
+    texts: Sequence[str],
+    columns: Columns,
+    cleaning: Cleaning,
+    spelt: dict[str, int],
 ) -> tuple[Table, list[str]]:
-    spelt_out, seen, kept = table.column(columns.label, "label"), set[str](), []
+    cells, seen, kept = table.column(columns.label, "label"), set[str](), []
     for row, text in enumerate(texts):
         key = text.casefold()
         if cleaning.drop_empty and not text.strip():  # a pair of nothing is nothing too
             continue
-        if cleaning.drop_unlabelled and _is_unlabelled(spelt_out[row]):
+        if cleaning.drop_unlabelled and _is_unlabelled(cells[row], spelt):
             continue
         if cleaning.drop_duplicates and key in seen:
             continue
@@ -166,8 +140,8 @@ def _kept(
     return table.rows(kept), [texts[row] for row in kept]
 
 
-def _is_unlabelled(cell: Any) -> bool:
-    return is_missing(cell) or name_of(cell) in ("", "-1")
+def _is_unlabelled(cell: Any, spelt: dict[str, int]) -> bool:
+    return is_missing(cell) or (name_of(cell) in ("", "-1") and name_of(cell) not in spelt)
 
 
 def _label(cell: Any, spelt: dict[str, int], place: Place) -> int:
@@ -181,11 +155,15 @@ def _label(cell: Any, spelt: dict[str, int], place: Place) -> int:
     return spelt[name_of(cell)]
 
 
-def _check_variety(numbers: Ints) -> None:
+def _check_variety(numbers: Ints, source: str) -> None:
     if not len(numbers):
-        raise DataError("no rows are left; check the file and data.dataset.cleaning")
+        raise DataError(
+            f"no rows are left of {source}; check what stands there, and data.dataset.cleaning"
+        )
     if np.unique(numbers).size < 2:
-        raise DataError("all rows have the same label; at least two labels must occur")
+        raise DataError(
+            f"all rows of {source} have the same label; at least two labels must occur there"
+        )
 
 
 def _groups(table: Table, columns: Columns) -> tuple[tuple[str, ...], Ints]:

@@ -7,7 +7,8 @@ no hub at hand when they were.
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulations.datasets._columns import Cleaning, Columns, Labels
+from simulations.datasets._columns import Cleaning, Columns
+from simulations.datasets._labels import Labels
 
 _SENTIMENT2: Final = Labels(names=("negative", "positive"), values=("0", "1"))
 _NLI: Final = Labels(

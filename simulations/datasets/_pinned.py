@@ -29,7 +29,10 @@ def pinned_files(kind: str, source: Path | None, pins: Mapping[str, str]) -> dic
     files = {name: (source / name).read_bytes() for name in pins}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != pins[name]:
-            raise DataError(f"{name} is damaged, edited or of another release; get it anew")
+            raise DataError(
+                f"{name} is damaged, edited or of another release; get it anew, or read your copy "
+                f"with data.dataset.kind = 'files' (docs/data.md shows it for {kind})"
+            )
     return files
 
 

@@ -12,6 +12,8 @@ from typing_extensions import override
 from common.failures import DataError
 
 _HARMLESS = re.compile(r"[\w .:/-]{1,40}")
+_WHOLE = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
+_MOST_NAMED = 3
 
 
 class Place(NamedTuple):
@@ -39,10 +41,13 @@ class Table:
     Attributes:
         columns: M cells of each column, by its name.
         places: where each row stands.
+        source: the file or split it is of, or several and the setting that names them; for
+            messages.
     """
 
     columns: dict[str, list[Any]]
     places: list[Place]
+    source: str = "the data"
 
     def __len__(self) -> int:
         return len(self.places)
@@ -62,24 +67,26 @@ class Table:
         close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}? " if close and _HARMLESS.fullmatch(close[0]) else ""
         raise DataError(
-            f"columns.{setting} = {name!r}, but {self._source()} has no such column; {hint}"
+            f"columns.{setting} = {name!r}, but {self.source} has no such column; {hint}"
             f"there are: {', '.join(map(_shown, self.columns)) or 'none'}"
         )
 
     def rows(self, chosen: Sequence[int]) -> "Table":
         """Some of the rows, in the given order."""
         columns = {name: [cells[i] for i in chosen] for name, cells in self.columns.items()}
-        return Table(columns, [self.places[i] for i in chosen])
-
-    def _source(self) -> str:
-        return self.places[0].source if self.places else "the data"
+        return Table(columns, [self.places[i] for i in chosen], self.source)
 
 
-def stacked(tables: Sequence[Table]) -> Table:
-    """The rows of several tables, one after the other; only columns that all of them have."""
+def stacked(tables: Sequence[Table], setting: str) -> Table:
+    """The rows of several tables, one after the other; only columns that all of them have.
+
+    Args:
+        tables: one or more.
+        setting: the key under which the user named them, for messages.
+    """
     names = [name for name in tables[0].columns if all(name in t.columns for t in tables)]
     columns = {name: [cell for t in tables for cell in t.columns[name]] for name in names}
-    return Table(columns, [place for t in tables for place in t.places])
+    return Table(columns, [place for t in tables for place in t.places], _listed(tables, setting))
 
 
 def unrolled(table: Table, text: str, document: str) -> Table:
@@ -104,7 +111,8 @@ def unrolled(table: Table, text: str, document: str) -> Table:
         rows += [_entry(whole, i, len(cell), place) for i in range(len(cell))]
         places += [place] * len(cell)
     names = [*table.columns, document]
-    return Table({name: [row[name] for row in rows] for name in dict.fromkeys(names)}, places)
+    columns = {name: [row[name] for row in rows] for name in dict.fromkeys(names)}
+    return Table(columns, places, table.source)
 
 
 def text_of(cell: Any, place: Place) -> str:
@@ -123,10 +131,15 @@ def text_of(cell: Any, place: Place) -> str:
 
 
 def name_of(cell: Any) -> str:
-    """How a cell names a label, a group or a document: 3, 3.0 and " 3 " are all ``3``."""
+    """How a cell names a label, a group or a document: 3, 3.0, "3.0" and " 3 " are all ``3``.
+
+    Where a cell is missing, other programs write whole numbers with a point: so text is read as
+    the number is, if it is a whole one in plain digits. ``1.10`` and ``007`` are no such numbers.
+    """
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    name = str(cell).strip()
+    return name.partition(".")[0] if _WHOLE.fullmatch(name) else name
 
 
 def is_missing(cell: Any) -> bool:
@@ -139,6 +152,12 @@ def _entry(whole: dict[str, Any], i: int, length: int, place: Place) -> dict[str
     if any(len(cell) != length for cell in lists):
         raise DataError(f"{place}: lists of {length} entries are expected in all columns")
     return {name: cell[i] if isinstance(cell, list) else cell for name, cell in whole.items()}
+
+
+def _listed(tables: Sequence[Table], setting: str) -> str:
+    first = ", ".join(table.source for table in tables[:_MOST_NAMED])
+    more = len(tables) - _MOST_NAMED
+    return f"{first}{f' and {more} more' if more > 0 else ''} ({setting})"
 
 
 def _shown(name: str) -> str:

@@ -13,8 +13,9 @@ from common.component import component
 from common.failures import ConfigError
 from simulations.datasets import Card, Corpus, Dataset
 from simulations.datasets._assembly import assembled
-from simulations.datasets._columns import Cleaning, Columns, Labels
-from simulations.datasets._reading import read_table
+from simulations.datasets._columns import Cleaning, Columns
+from simulations.datasets._labels import Labels
+from simulations.datasets._reading import Layout, read_table
 from simulations.datasets._table import Table, stacked
 
 _Path = Annotated[str, AfterValidator(lambda given: str(Path(given).expanduser().absolute()))]
@@ -27,10 +28,11 @@ class Files(Dataset):
 
     Relative paths are relative to the folder in which the command is typed; the run folder
     keeps them in full. Every row of the files becomes one row of the corpus, in order,
-    unless ``cleaning`` or ``size`` says otherwise. CSV has a header line, commas, and double
-    quotes where needed; TSV has a header line, and quotes mean nothing in it; in JSON lines
-    a key may be missing. A missing text (None, NaN) is the empty text, a missing label an
-    error; :class:`Columns` says the rest. The separator of pairs, U+001F, becomes a blank.
+    unless ``cleaning`` or ``size`` says otherwise. CSV has a header line, commas (or
+    ``delimiter``), and double quotes where needed; TSV has a header line, and quotes mean
+    nothing in it; in JSON lines a key may be missing. A missing text (None, NaN) is the empty
+    text, a missing label an error; :class:`Columns` says the rest. The separator of pairs,
+    U+001F, becomes a blank.
 
     Attributes:
         paths: the files; all of them have the named columns.
@@ -39,6 +41,7 @@ class Files(Dataset):
         test_paths: files whose rows are the test set, whole; ``data.test_fraction`` then has
             no effect. Equal texts may stand in ``paths`` and in ``test_paths``.
         cleaning: what happens to rows first.
+        delimiter: what stands between the cells of a CSV file.
         format: of all files; ``auto`` goes by the ending of each.
         encoding: of the text formats; a byte-order mark is no part of the text.
         size: rows drawn of ``paths``; all without it.
@@ -50,14 +53,15 @@ class Files(Dataset):
     test_paths: tuple[_Path, ...] = ()
     cleaning: Cleaning = Field(default_factory=Cleaning)
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    delimiter: Literal[",", ";", "|", "\t"] = ","
     encoding: str = "utf-8-sig"
     size: int | None = Field(default=None, ge=20)
 
     @override
     def load(self, rng: np.random.Generator) -> Corpus:
-        test = self._read(self.test_paths) if self.test_paths else None
+        test = self._read(self.test_paths, "test_paths") if self.test_paths else None
         return assembled(
-            self._read(self.paths),
+            self._read(self.paths, "paths"),
             test,
             columns=self.columns,
             labels=self.labels,
@@ -85,5 +89,8 @@ class Files(Dataset):
             "files needs paths and labels; type: fedknot data describe EXPERIMENT.toml"
         )
 
-    def _read(self, paths: Sequence[str]) -> Table:
-        return stacked([read_table(Path(path), self.format, self.encoding) for path in paths])
+    def _read(self, paths: Sequence[str], setting: str) -> Table:
+        """Columns are checked file by file, so that a message names the one that lacks it."""
+        layout = Layout(self.format, self.encoding, self.delimiter)
+        tables = (read_table(Path(path), layout) for path in paths)
+        return stacked([self.columns.check(table) for table in tables], f"data.dataset.{setting}")

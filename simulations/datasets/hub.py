@@ -14,8 +14,9 @@ from common.configure import unknown
 from common.failures import ConfigError, DataError
 from simulations.datasets import Card, Corpus, Dataset
 from simulations.datasets._assembly import assembled
-from simulations.datasets._columns import Cleaning, Columns, Labels
+from simulations.datasets._columns import Cleaning, Columns
 from simulations.datasets._hub_presets import PRESETS, Preset
+from simulations.datasets._labels import Labels
 from simulations.datasets._table import Place, Table, stacked
 from simulations.extras import optional
 
@@ -40,7 +41,8 @@ class Hub(Dataset):
             ``multi_nli``, ``qnli``, ``qqp``, ``rte``, ``snli``, ``sst2``, ``sst5``, ``wnli``.
         name: of the data set on the hub, or of a loader such as ``json``.
         path: a folder with a saved data set, which needs no network; a relative one is
-            relative to the folder in which the command is typed.
+            relative to the folder in which the command is typed. Excludes ``name``, ``config``,
+            ``revision`` and ``data_files``, which say what to fetch.
         config: the configurations, e.g. of GLUE.
         split: the rows to draw from; ``train``.
         test_split: the split that is the test set, whole; ``data.test_fraction`` then has no
@@ -70,6 +72,13 @@ class Hub(Dataset):
     def __post_init__(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:
             raise ConfigError(unknown("data.dataset.preset", self.preset, PRESETS))
+        for key in ("name", "config", "revision", "data_files"):
+            if self.path and getattr(self, key):
+                raise ValueError(
+                    f"{key}: has no effect beside path, a folder that holds one data set; leave "
+                    f"{key} out, and for several configurations save all of them into one folder "
+                    "with a column that columns.group names"
+                )
         if self.preset is None and (not (self.name or self.path) or self.labels is None):
             raise ValueError("preset: name one, or give name (or path) and labels")
 
@@ -129,8 +138,8 @@ class Hub(Dataset):
         for config in asked.config or ("",):
             loaded = _table(_fetched(asked, config, split), asked.columns, f"{config} {split}")
             loaded.columns[_CONFIG_COLUMN] = [config] * len(loaded)
-            tables.append(loaded)
-        return stacked(tables)
+            tables.append(asked.columns.check(loaded))
+        return stacked(tables, asked.name)
 
 
 def _by_config(columns: Columns) -> Columns:
@@ -145,8 +154,9 @@ def _table(rows: Any, columns: Columns, source: str) -> Table:
     rest: Mapping[str, list[Any]] = {
         name: [None] * len(rows) for name in rows.column_names if name not in wanted
     }
-    places = [Place(source.strip(), row + 1, "row") for row in range(len(rows))]
-    return Table({**there, **rest}, places)
+    source = source.strip()
+    places = [Place(source, row + 1, "row") for row in range(len(rows))]
+    return Table({**there, **rest}, places, source)
 
 
 def _saved(path: str, split: str) -> Any:

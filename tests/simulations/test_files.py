@@ -233,13 +233,51 @@ def test_labels_lie_where_they_are_told_to(tmp_path):
         ({"names": ["no", "yes"], "geometry": "nli"}, "nli is for the labels contradiction"),
         ({"names": ["no", "yes"], "points": [[1], [2]]}, "belong together"),
         ({"names": ["no", "yes"], "values": ["0"]}, "values: 2 are needed"),
-        ({"names": ["no", "no"]}, "two different names"),
+        ({"names": ["no", "no"]}, "names: 'no' and 'no' are read alike"),
+        ({"names": ["no", "no "]}, "names: 'no' and 'no ' are read alike"),
+        ({"names": ["no", "yes", "so"], "values": ["lo", "lo", "hi"]}, "values: 'lo' and 'lo'"),
+        ({"names": ["no", "yes"], "values": ["1", "1.0"]}, "values: '1' and '1.0' are read alike"),
         ({"name": ["no", "yes"]}, "did you mean 'names'"),
     ],
 )
 def test_labels_that_make_no_sense(labels, line, tmp_path):
     with pytest.raises(ConfigError, match=line):
         made(tmp_path / "x.csv", labels=labels)
+
+
+NUMBERS = {"names": ["none", "one", "ten", "less"], "values": ["0", "1", "10", "-1"]}
+
+
+@pytest.mark.parametrize(
+    "cells", [["0", "1", "10", "-1"], ["0.0", "1.0", "10.0", "-1.0"], [" 0 ", "1.00", "10", "-1"]]
+)
+def test_a_whole_number_is_the_same_with_a_point(cells, tmp_path):
+    """As other programs write a column of whole numbers in which a cell is missing."""
+    table = [{"text": str(i), "label": cell} for i, cell in enumerate(cells)]
+    path = write_csv(tmp_path / "x.csv", table)
+    assert corpus(path, labels=NUMBERS).labels.tolist() == [0, 1, 2, 3]
+    path = jsonl(tmp_path / "x.jsonl", *(row | {"label": float(row["label"])} for row in table))
+    assert corpus(path, labels=NUMBERS).labels.tolist() == [0, 1, 2, 3]
+
+
+def test_a_label_may_be_named_with_a_point(tmp_path):
+    labels = {"names": ["1.0", "2.0", "1.10", "1.1", "007", "7"]}
+    cells = ["2.0", "1", 1.0, "1.10", "1.1", "007", "7.0"]
+    table = [{"text": str(i), "label": cell} for i, cell in enumerate(cells)]
+    found = corpus(jsonl(tmp_path / "x.jsonl", *table), labels=labels)
+    assert found.labels.tolist() == [1, 0, 0, 2, 3, 4, 5]
+    assert found.geometry.names == tuple(labels["names"])
+
+
+def test_minus_one_is_a_label_where_one_is_spelt_so(tmp_path):
+    cells = ["-1", "1", "", "-1.0"]
+    table = [{"text": str(i), "label": cell} for i, cell in enumerate(cells)]
+    path = write_csv(tmp_path / "x.csv", table)
+    drop = {"cleaning": {"drop_unlabelled": True}}
+    assert corpus(path, labels=NUMBERS, **drop).labels.tolist() == [3, 1, 3]
+    three = {"names": ["none", "one", "ten"], "values": ["0", "1", "10"]}
+    with pytest.raises(DataError, match="have the same label"):
+        corpus(path, labels=three, **drop)
 
 
 def test_gold_is_the_share_of_votes(tmp_path):
@@ -343,8 +381,11 @@ def test_a_wrong_encoding_names_the_line(tmp_path):
     ("content", "line"),
     [
         ("", "x.csv is empty"),
-        ("text,label\n", "no rows are left"),
-        ("text,label\na,no\nb,no\n", "all rows have the same label"),
+        ("text,label\n", "no rows are left of x.csv (data.dataset.paths)"),
+        ("text,label\na,no\nb,no\n", "all rows of x.csv (data.dataset.paths) have the same label"),
+        ("text;label\na, b;no\n", "x.csv seems to be separated by ';'; write format = 'csv' and"),
+        ('"text";"label"\n"a";"no"\n', "and delimiter = ';'"),
+        ("text\tlabel\na\tno\n", "x.csv seems to be separated by tabs; write format = 'tsv'"),
         ("text,label\na,no\nb\n", "x.csv, line 3: 1 cells, but the header line has 2"),
         ('text,label\na,no\n"open,yes\n', "x.csv, line 3: not CSV from here on"),
         ("text,text\na,no\n", "two columns of the header line have the same name"),
@@ -356,6 +397,65 @@ def test_a_wrong_encoding_names_the_line(tmp_path):
 def test_what_is_wrong_with_a_table_is_one_line(content, line, tmp_path):
     (tmp_path / "x.csv").write_text(content)
     assert line in refused(tmp_path / "x.csv")
+
+
+def test_the_file_that_lacks_a_column_is_named(tmp_path):
+    good = write_csv(tmp_path / "good.csv", labelled("a", "b"))
+    bad = write_csv(tmp_path / "nolabel.csv", [{"text": "c", "more": "1"}])
+    line = refused([str(good), str(bad)])
+    assert "nolabel.csv has no such column; there are: text, more" in line
+    line = refused(good, test_paths=[str(bad)])
+    assert "nolabel.csv has no such column" in line
+    empty = tmp_path / "empty.csv"
+    empty.write_text("text,more\n")
+    assert "empty.csv has no such column" in refused([str(good), str(empty)])
+
+
+def test_files_of_one_label_or_no_rows_are_named_with_their_key(tmp_path):
+    good = write_csv(tmp_path / "good.csv", labelled("a", "b"))
+    same = [
+        str(write_csv(tmp_path / f"{i}.csv", [{"text": f"{i}", "label": "no"}])) for i in range(5)
+    ]
+    line = refused(same)
+    assert "all rows of 0.csv, 1.csv, 2.csv and 2 more (data.dataset.paths) have" in line
+    line = refused(good, test_paths=same[:2])
+    assert "all rows of 0.csv, 1.csv (data.dataset.test_paths) have the same label" in line
+    (tmp_path / "header.csv").write_text("text,label\n")
+    line = refused(good, test_paths=[str(tmp_path / "header.csv")])
+    assert "no rows are left of header.csv (data.dataset.test_paths)" in line
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_the_delimiter_can_be_said(delimiter, tmp_path):
+    texts = ('a, "b"; c|d\te', "plain")
+    path = write_csv(tmp_path / "x.csv", labelled(*texts), delimiter)
+    assert corpus(path, delimiter=delimiter).texts == texts
+
+
+def test_commas_where_tabs_are_meant(tmp_path):
+    path = write_csv(tmp_path / "x.tsv", labelled("a", "b"))
+    line = refused(path)
+    assert "separated by ','; write format = 'csv' and delimiter = ','" in line
+    assert corpus(path, format="csv", delimiter=",").texts == ("a", "b")
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "hex", "utf\0", ""])
+def test_an_encoding_that_is_none(encoding, tmp_path):
+    path = write_csv(tmp_path / "x.csv", labelled("für", "b"))
+    with pytest.raises(ConfigError, match=r"unknown data\.dataset\.encoding") as caught:
+        corpus(path, encoding=encoding)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("told", ["utf-8-sig", "utf-8", "cp1252"])
+def test_a_byte_order_mark_says_which_encoding(encoding, told, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("text,label\nfür,no\nb,yes\n", encoding=encoding)
+    line = refused(path, encoding=told)
+    assert line == f"x.csv begins as {encoding} does; write encoding = '{encoding}'"
+    for known in (encoding, f"{encoding}-le"):
+        assert corpus(path, encoding=known).texts == ("für", "b")
 
 
 @pytest.mark.parametrize("bad", ["{", "[1]", '"text"', "[" * 100_000])

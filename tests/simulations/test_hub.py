@@ -164,6 +164,20 @@ def test_several_configurations_are_several_clients(monkeypatch):
     )
 
 
+def test_the_configuration_that_lacks_a_column_is_named(monkeypatch):
+    def fetched(preset, config, split):
+        table = [row | {"rating": float(i % 5 + 1)} for i, row in enumerate(rows(10))]
+        lacking = () if config == "Books" else ("text",)
+        whole = [row | {"parent_asin": "x"} for row in table]
+        return datasets.Dataset.from_list(
+            [{key: cell for key, cell in row.items() if key not in lacking} for row in whole]
+        )
+
+    monkeypatch.setattr("simulations.datasets.hub._fetched", fetched)
+    with pytest.raises(DataError, match="'text', but Toys train has no such column"):
+        hub(preset="amazon", config=["Books", "Toys"]).load(RNG(0))
+
+
 @pytest.mark.parametrize(
     "error", [ConnectionError("no\nway"), ValueError("bad"), datasets.exceptions.DatasetsError("x")]
 )
@@ -204,6 +218,10 @@ def test_a_missing_package_is_one_line(monkeypatch, tmp_path):
         ({"labels": LABELS}, "give name"),
         ({"preset": "sst3"}, "did you mean 'sst"),
         ({"preset": "sst2", "size": 5}, "size must be at least 20"),
+        ({"preset": "sst2", "path": "x", "config": ["a"]}, "config: has no effect beside path"),
+        ({"preset": "sst2", "path": "x", "name": "a"}, "name: has no effect .* leave name out"),
+        ({"preset": "sst2", "path": "x", "revision": "a"}, "revision: has no effect"),
+        ({"preset": "sst2", "path": "x", "data_files": "a"}, "data_files: has no effect"),
     ],
 )
 def test_settings_that_make_no_sense(settings, line):

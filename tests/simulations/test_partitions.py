@@ -445,6 +445,13 @@ def test_a_saved_split_of_other_texts_is_refused(corpus, saved):
         again(other, saved[0])
 
 
+def give_all_away(table, giver, taker):
+    """Every row still has one owner, and all are in order, but a client is left with none."""
+    clients = table["clients"]
+    clients[taker] = sorted(clients[taker] + clients[giver])
+    clients[giver] = []
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -454,6 +461,7 @@ def test_a_saved_split_of_other_texts_is_refused(corpus, saved):
         (lambda t: t.pop("corpus_sha256"), "no split of this version"),
         (lambda t: t["clients"].pop("3"), "no split of this version"),
         (lambda t: t.update(transfer=["a"]), "no split of this version"),
+        (lambda t: give_all_away(t, "3", "0"), "leaves a client or a part without rows"),
         (lambda t: (t["validation"].extend(t["test"]), t.update(test=[])), "without rows"),
     ],
 )

@@ -9,6 +9,7 @@ from simulations.preview import preview, table
 from simulations.provision import divide
 from simulations.reporting.plan_page import check_name, write_plan
 from simulations.skew import label_tv
+from tests.tables import rows, write_csv
 from tests.worlds import tiny_with
 
 BAD = (
@@ -50,6 +51,25 @@ def test_a_plan_shows_what_clients_hold_not_what_they_should(plan):
     assert [c["skew"] for c in plan["clients"]] == pytest.approx(
         label_tv(np.array(shown)), abs=1e-4
     )
+
+
+def test_a_label_without_rows_is_a_warning(tmp_path):
+    path = write_csv(tmp_path / "x.csv", rows(200))
+    labels = "{ names = ['bad', 'fair', 'never', 'good'] }"
+    made = preview(
+        tiny_with(
+            f"data.dataset = {{ kind = 'files', paths = ['{path}'], labels = {labels} }}",
+            "data.partition = 'iid'",
+        )
+    )
+    assert made["labels_without_rows"] == ["never"]
+    (line,) = [line for line in table(made) if line.startswith("warning")]
+    assert "no row of the data set has the label 'never'; check data.dataset.labels" in line
+
+
+def test_without_such_labels_there_is_no_warning(plan):
+    assert plan["labels_without_rows"] == []
+    assert not any(line.startswith("warning") for line in table(plan))
 
 
 def test_a_person_sees_the_same(plan):
