@@ -91,8 +91,8 @@ class ServerConfig:
             )
 
     @property
-    def needs_labels(self) -> str | None:
-        """The key that needs known labels of transfer texts; None if no key does."""
+    def label_keys(self) -> tuple[str, ...]:
+        """The keys that need known labels of transfer texts."""
         wanting = {
             "server.weighting": "labels" in self.weighting.needs,
             "server.reweighting": self.reweighting and "labels" in self.reweighting.needs,
@@ -100,4 +100,9 @@ class ServerConfig:
             "server.pretraining": self.pretraining,
             "server.fine_tuning": self.fine_tuning,
         }
-        return next((key for key, wants in wanting.items() if wants), None)
+        return tuple(key for key, wants in wanting.items() if wants)
+
+    @property
+    def needs_labels(self) -> str | None:
+        """The first of them; None if no key does."""
+        return next(iter(self.label_keys), None)

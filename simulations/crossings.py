@@ -6,6 +6,11 @@ from typing import Any, Final
 from common.terms import Terms
 
 _ROWS, _LABELS, _SUBCLASSES, _BITS = 2000, 5, 4, 8
+_SHARE: Final = 0.2
+_LABELS_NEEDED: Final = "nothing else; the server needs public labels (`data.labelled_transfer`)"
+LABELLED: Final = ("server.label_weight", "server.pretraining", "server.fine_tuning")
+"""Settings, beside weightings and reweightings, that need public labels."""
+
 _WHERE: Final = f"{_ROWS:,} texts, {_LABELS} labels, {_BITS} bits"
 
 _UP: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
@@ -21,6 +26,7 @@ _UP: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         "N x C x S codes instead, which say more than their sums",
         {"subclasses": _SUBCLASSES},
     ),
+    ("`wire.bits = 1`", "N x C codes of a bit: the label it holds for likeliest", {"bits": 1}),
     (
         "`wire.secure_sum = true`",
         "a public key, then masked words of which only the sum over clients can be read",
@@ -40,6 +46,12 @@ def crossings() -> list[str]:
         "| `server.feedback` | and down, before every later round, N x C codes: the consensus "
         f"or the student's answers, the same for everyone | {down.length:,} down |"
     )
+    part = _terms({"cache": {"share": _SHARE, "duration": 50}}).answer_bytes_of(1)
+    rows.append(
+        f"| `server.cache`, a share of {_SHARE:g} | codes of those texts alone that a round draws "
+        f"and whose label is not known yet, up and down | {part:,} up, later less |"
+    )
+    rows += [f"| `{key}` | {_LABELS_NEEDED} | {_terms({}).answer_bytes:,} up |" for key in LABELLED]
     return rows
 
 
@@ -54,7 +66,7 @@ def _terms(changed: dict[str, Any]) -> Terms:
         points=[],
         cost=[],
         rows=_ROWS,
-        transfer_sha256="",
+        transfer_sha256="0" * 64,
         blanks="",
         blanks_sha256="",
         bits=_BITS,

@@ -27,12 +27,13 @@ def markdown(made: dict[str, Any]) -> list[str]:
 
 
 def disclosures(made: dict[str, Any]) -> list[str]:
-    """What crosses beside the predictions, by weighting and by setting: the README's tables."""
-    rows = ["| weighting | crosses beside the predictions | of the server |", "|---|---|---|"]
-    for member in made["weightings"]:
+    """What crosses beside the predictions, by rule and by setting: tables of the README."""
+    rows = ["| rule | crosses beside the predictions | of the server |", "|---|---|---|"]
+    for family, member in ((f, m) for f, members in made.items() for m in members):
         crosses = ", ".join(f"`{name}`" for name in member["discloses"]) or "nothing"
         labels = "public labels" if member["needs_public"] else ""
-        rows.append(f"| `{member['kind']}` | {crosses} | {labels} |")
+        rule = f"{family.removesuffix('s')} `{member['kind']}`"
+        rows.append(f"| {rule} | {crosses} | {labels} |")
     return [*rows, "", *crossings()]
 
 

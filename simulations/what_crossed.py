@@ -103,7 +103,7 @@ def _counted(terms: Terms, accounted: bool, schema: int, taken: Entries) -> list
     made: dict[str, dict[str, Any]] = {}
     rounds = Counter(entry["round"] for entry in taken if entry["schema"] == schema)
     for server_round, count in sorted(rounds.items()):
-        for row in _fields(terms, accounted, server_round)[schema]:
+        for row in fields(terms, accounted, server_round)[schema]:
             known = made.setdefault(row["field"], row | {"messages": 0, "bytes": 0})
             size = row["bytes_per_message"]
             known["messages"] += count
@@ -113,7 +113,7 @@ def _counted(terms: Terms, accounted: bool, schema: int, taken: Entries) -> list
     return list(made.values())
 
 
-def _fields(terms: Terms, accounted: bool, server_round: int) -> dict[int, list[dict[str, Any]]]:
+def fields(terms: Terms, accounted: bool, server_round: int) -> dict[int, list[dict[str, Any]]]:
     """By schema, what one message holds; its bytes add up to the only length it can have."""
     yes = "yes" if accounted else "no"
     head = _row("header", "fixed", "-", HEADER.size, False, _NO_ACCOUNT)

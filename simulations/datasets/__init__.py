@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,6 +87,20 @@ class Card:
     repeats: bool = False
 
 
+class Extent(NamedTuple):
+    """How much of a data set will be drawn.
+
+    Attributes:
+        rows: of the corpus, or of its published training part: those that shares are shares of.
+        labels: C.
+        joined: whether documents are of many rows, so that a share may fall a little short.
+    """
+
+    rows: int
+    labels: int
+    joined: bool = False
+
+
 class Dataset(ABC):
     """A source of texts. Its fields say how much of it is drawn; ``load`` draws."""
 
@@ -104,6 +119,10 @@ class Dataset(ABC):
         Args:
             texts: M texts of this data set.
         """
+        return None
+
+    def extent(self) -> Extent | None:
+        """How much ``load`` will draw, where that is known without the data."""
         return None
 
     def provenance(self) -> str:

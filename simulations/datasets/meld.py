@@ -14,7 +14,7 @@ from common.component import component
 from common.label_presets import emotion7
 from common.pairs import joined, single
 from simulations import prepared
-from simulations.datasets import Card, Corpus, Dataset, Part
+from simulations.datasets import Card, Corpus, Dataset, Extent, Part
 from simulations.datasets._pinned import digest, pinned_files
 
 FILES: Final = {
@@ -54,6 +54,10 @@ class Meld(Dataset):
         if not self.is_cached():
             self.fetch()
         return _corpus(prepared.load(_KIND, _VERSION), self.context)
+
+    @override
+    def extent(self) -> Extent:
+        return Extent(9989, len(emotion7()), joined=True)
 
     @override
     def provenance(self) -> str:

@@ -19,7 +19,7 @@ from common.failures import ConfigError
 from common.labels import LabelGeometry
 from common.pairs import single
 from simulations import prepared
-from simulations.datasets import Card, Corpus, Dataset
+from simulations.datasets import Card, Corpus, Dataset, Extent
 from simulations.datasets._documents import unite
 from simulations.datasets.vader import Vader
 from simulations.wheels import Wheel, members
@@ -67,6 +67,10 @@ class MovieReviews(Dataset):
         usable = ~overlap(table) if self.drop_overlap else np.ones(len(table["text"]), bool)
         drawn = [self._draw(table, name, usable, rng) for name in self.sources]
         return _corpus(table, np.concatenate(drawn), self.sources)
+
+    @override
+    def extent(self) -> Extent:
+        return Extent(self.per_source * len(self.sources), 2)
 
     @override
     def provenance(self) -> str:

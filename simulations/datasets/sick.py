@@ -11,7 +11,7 @@ from common.component import component
 from common.label_presets import nli
 from common.pairs import joined
 from simulations import prepared
-from simulations.datasets import Card, Corpus, Dataset, Part
+from simulations.datasets import Card, Corpus, Dataset, Extent, Part
 from simulations.datasets._pinned import digest, pinned_files
 
 FILES: Final = {
@@ -39,6 +39,10 @@ class Sick(Dataset):
         if not self.is_cached():
             self.fetch()
         return _corpus(prepared.load(_KIND, _VERSION))
+
+    @override
+    def extent(self) -> Extent:
+        return Extent(4500, len(nli()))
 
     @override
     def provenance(self) -> str:

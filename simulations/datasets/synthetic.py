@@ -12,7 +12,7 @@ from common.arrays import Floats, Ints
 from common.component import component
 from common.labels import LabelGeometry
 from common.ordinal_words import MOST_WORDS, NUM_GROUPS, OrdinalWords
-from simulations.datasets import Card, Corpus, Dataset
+from simulations.datasets import Card, Corpus, Dataset, Extent
 
 
 @final
@@ -63,6 +63,10 @@ class Synthetic(Dataset):
     @override
     def optimum(self, texts: Sequence[str]) -> Floats:
         return self.posterior(texts)
+
+    @override
+    def extent(self) -> Extent:
+        return Extent(self.size, self.num_labels)
 
     @override
     def provenance(self) -> str:

@@ -15,7 +15,7 @@ from common.failures import ConfigError
 from common.label_presets import sentiment3
 from common.labels import LabelGeometry
 from simulations import prepared
-from simulations.datasets import Card, Corpus, Dataset
+from simulations.datasets import Card, Corpus, Dataset, Extent
 from simulations.datasets._documents import unite
 from simulations.datasets._hutto import DOMAINS, WHEEL, Sentence, raw_files, sentences
 
@@ -59,6 +59,10 @@ class Vader(Dataset):
         ]
         made = _corpus(table, np.concatenate(drawn))
         return made if self.classes == 5 else merged(made)
+
+    @override
+    def extent(self) -> Extent:
+        return Extent(self.per_domain * len(DOMAINS), self.classes)
 
     @override
     def provenance(self) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from common.configure import find, kind_of, kinds, load
 from common.failures import ConfigError, DataError
-from simulations.datasets import Dataset
+from simulations.datasets import Dataset, Part
 from tests.tables import EXAMPLES
 
 
@@ -111,3 +111,12 @@ def test_the_whole_holds_every_drawn_text(whole, corpus):
     assert len(whole) >= len(corpus)
     assert whole.group_names == corpus.group_names
     assert whole.geometry.names == corpus.geometry.names
+
+
+def test_it_draws_as_much_as_it_announced(dataset, corpus):
+    extent = dataset.extent()
+    if extent is None:
+        return
+    trained = slice(None) if corpus.parts is None else corpus.parts == Part.TRAIN
+    assert extent.rows == len(corpus.labels[trained])
+    assert extent.labels == len(corpus.geometry)
