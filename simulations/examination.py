@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.arrays import Floats, Ints
-from common.failures import DataError
-from common.files import read_json, read_lines
+from common.files import read_lines
 from common.intervals import Interval, bootstrap
 from common.labels import LabelGeometry
 from common.metrics import at_temperature, evaluate
@@ -111,11 +110,13 @@ def open_examination(
 ) -> Examination:
     """Read the test texts of a served run folder.
 
-    Raises:
-        DataError: the data set no longer splits as it did when the stores were made.
+    Args:
+        folder: of the run.
+        terms: of the run.
+        corpus: the data, checked by :func:`simulations.redivided.divide_again`.
+        parts: who holds which rows; likewise.
+        progress: told (phase, done, total).
     """
-    if read_json(folder / "split.json")["test"] != parts.test.tolist():
-        raise DataError("the data set has changed since this run was provisioned; run it anew")
     reader = open_reader(folder)
     # The test texts' features have a folder of their own, closed to the server's process.
     shelf, own = cache_dir() / "features", private_shelf()

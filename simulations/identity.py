@@ -1,5 +1,6 @@
 """What a run is, kept from its first moment, so that nothing else is continued in its folder."""
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.configure import dump
-from common.failures import FolderError
+from common.failures import ConfigError, DataError, FolderError
 from common.files import read_json, write_json
 from simulations.environment import describe
 from simulations.experiment import Experiment
@@ -20,10 +21,12 @@ _FILE = PRIVATE / "identity.json"
 _PACKAGES = ("common", "clients", "server", "simulations")
 _SHOWN = 3
 _SCHEMA = 1
+_CONTENT = "content"
+_DIGITS = 16
 
 
 def keep_identity(folder: Path, experiment: Experiment) -> None:
-    """Write what decides the bits of a run: the experiment, the program, the system."""
+    """Write what decides the bits of a run: the experiment, its files, the program, the system."""
     (folder / PRIVATE).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_json(folder / _FILE, _identity(experiment), mode=0o600)
 
@@ -43,7 +46,7 @@ def refuse_change(folder: Path, experiment: Experiment) -> None:
         was = read_json(folder / _FILE)
     except (OSError, ValueError) as error:
         raise FolderError(f"{folder / _FILE} is damaged; write --force-new-run") from error
-    if changed := changes(_comparable(was), _comparable(_identity(experiment))):
+    if changed := _differences(was, _identity(experiment)):
         raise refusal(folder, changed)
 
 
@@ -51,7 +54,34 @@ def identity_changes(folder: Path, experiment: Experiment) -> list[str]:
     """What is different now from when the run of the folder began; nothing if it did not say."""
     if not has_identity(folder):
         return []
-    return changes(_comparable(read_json(folder / _FILE)), _comparable(_identity(experiment)))
+    return _differences(read_json(folder / _FILE), _identity(experiment))
+
+
+def content_changes(folder: Path, now: Mapping[str, str]) -> list[str]:
+    """Which files of the user's hold something else now than when the run of the folder began.
+
+    Args:
+        folder: of the run; one that does not say has changed in nothing.
+        now: what :func:`contents` finds.
+    """
+    try:
+        was = read_json(folder / _FILE).get(_CONTENT, {})
+    except (OSError, ValueError, AttributeError):
+        return []
+    return changes(*_both(was, now))
+
+
+def contents(experiment: Experiment) -> dict[str, str]:
+    """The hashes of all that an experiment reads and its settings do not pin, by key.
+
+    What cannot be read is left out: whoever needs it says so, and why.
+    """
+    made, data = {}, experiment.data
+    for key, part in (("dataset", data.dataset), ("partition", data.partition)):
+        with contextlib.suppress(DataError, ConfigError):
+            if found := part.content():
+                made[f"content of data.{key}"] = found[:_DIGITS]
+    return made
 
 
 def refusal(folder: Path, changed: list[str]) -> FolderError:
@@ -79,6 +109,7 @@ def _identity(experiment: Experiment) -> dict[str, Any]:
     return {
         "schema": _SCHEMA,
         "experiment": dump(experiment),
+        _CONTENT: contents(experiment),
         "program": {
             "code": _code(),
             "python": about["python"],
@@ -86,6 +117,17 @@ def _identity(experiment: Experiment) -> dict[str, Any]:
             **about["versions"],
         },
     }
+
+
+def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Contents that only one of them knows are no difference: the file is not there, or was not."""
+    old, new = _both(was.get(_CONTENT, {}), now[_CONTENT])
+    return changes(_comparable(was) | old, _comparable(now) | new)
+
+
+def _both(was: Mapping[str, str], now: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    known = was.keys() & now.keys()
+    return {key: was[key] for key in known}, {key: now[key] for key in known}
 
 
 def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from simulations.opened import open_stores
 from simulations.personal import before_and_after
 from simulations.pictures import confusion, expected_position, holdings, reliability
 from simulations.privacy_report import privacy_report
-from simulations.provision import divide
+from simulations.redivided import divide_again
 from simulations.reporting.report import write_report
 from simulations.shards import shards
 from simulations.split import Split
@@ -40,7 +40,7 @@ def observe(folder: Path, progress: Progress) -> None:
     started = time.monotonic()
     experiment, terms = read(str(folder / "experiment.toml")), Terms.read(folder / "terms.json")
     forget(terms.site)  # the run has ended: its clients are asked nothing more
-    corpus, parts = divide(experiment)
+    corpus, parts = divide_again(folder, experiment)
     exam = open_examination(folder, terms, corpus, parts, progress)
     student = open_student(folder)
     answers = predict(student, exam.inputs), predict(student, exam.slice_inputs)

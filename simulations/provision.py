@@ -33,7 +33,7 @@ from simulations.datasets import Corpus
 from simulations.events import Progress
 from simulations.experiment import Experiment
 from simulations.provisioned import is_sealed, reopen, seal
-from simulations.saved_split import corpus_sha256
+from simulations.saved_split import hashes
 from simulations.secure_sum import agreed
 from simulations.shards import shards
 from simulations.split import Split, split
@@ -76,7 +76,8 @@ def _fill(experiment: Experiment, folder: Path) -> None:
     transfer.save(folder / "transfer.jsonl")
     ServerPlan(dump(experiment.server), derive(experiment.seed, "server")).save(folder)
     dataset = experiment.data.dataset
-    held = parts.to_json(kind_of(dataset), dataset.provenance(), corpus_sha256(corpus))
+    told = hashes(corpus)
+    held = parts.to_json(kind_of(dataset), dataset.provenance(), told["corpus_sha256"]) | told
     write_json(folder / "split.json", held, mode=0o600)
     write_lines(folder / "validation.jsonl", _labelled(corpus, parts.validation))
     if experiment.data.labelled_transfer is not None:

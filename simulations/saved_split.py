@@ -27,6 +27,19 @@ def corpus_sha256(corpus: Corpus) -> str:
     return digest.hexdigest()
 
 
+def hashes(corpus: Corpus) -> dict[str, str]:
+    """All that ``split.json`` says of the data itself, by key.
+
+    ``beside_sha256`` is over natural groups and raters' distributions, which decide neither what
+    a row number means nor whether a split can be used again, but what is measured on it.
+    """
+    digest = hashlib.sha256(json.dumps(corpus.group_names).encode())
+    digest.update(np.asarray(corpus.groups, dtype="<i8").tobytes())
+    if corpus.gold is not None:
+        digest.update(np.asarray(corpus.gold, dtype="<f8").tobytes())
+    return {"corpus_sha256": corpus_sha256(corpus), "beside_sha256": digest.hexdigest()}
+
+
 def read_split(path: str, sha256: str = "") -> tuple[str, Split]:
     """The hash of the corpus that a file divides, and how.
 

@@ -24,6 +24,7 @@ from simulations.identity import identity_changes
 from simulations.loop import federate
 from simulations.provision import provision
 
+_DATA = {"corpus_sha256": "texts and labels", "beside_sha256": "groups and raters"}
 _SPLIT = ("clients", "transfer", "validation", "test")
 
 
@@ -84,6 +85,9 @@ def _again(experiment: Experiment, folder: Path, progress: Progress) -> Path:
 def _phases(folder: Path, again: Path, summary: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """What is compared, in the order in which a run makes it: (phase, was, is)."""
     was, now = _split(folder), _split(again)
+    for key, what in _DATA.items():
+        if key in was:  # runs of earlier versions do not say
+            yield f"the data set ({what})", was[key], now.get(key)
     for part in _SPLIT:
         yield f"the split ({part})", was.get(part), now.get(part)
     texts = _texts(again)
@@ -104,10 +108,11 @@ def _phases(folder: Path, again: Path, summary: dict[str, Any]) -> Iterator[tupl
 
 
 def _split(folder: Path) -> dict[str, str]:
-    """A hash for every part of the split."""
+    """A hash for every part of the split, and for the data."""
     try:
         table = read_json(folder / "split.json")
-        return {part: _digest(repr(table[part]).encode()) for part in _SPLIT}
+        kept = [*_SPLIT, *(key for key in _DATA if key in table)]
+        return {part: _digest(repr(table[part]).encode()) for part in kept}
     except (OSError, ValueError, LookupError, TypeError):
         return {}
 

@@ -21,7 +21,7 @@ from simulations.events import silent
 from simulations.examination import Answers, Examination, Metrics, open_examination
 from simulations.experiment import Experiment, read
 from simulations.opened import Opened, open_stores
-from simulations.provision import divide
+from simulations.redivided import divide_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def open_world(folder: Path) -> World:
     """
     experiment, terms = read(str(folder / "experiment.toml")), Terms.read(folder / "terms.json")
     reader = open_reader(folder)
-    exam = open_examination(folder, terms, *divide(experiment), silent)
+    exam = open_examination(folder, terms, *divide_again(folder, experiment), silent)
     encoder: Encoder = load(Encoder, dict(terms.encoder), "encoder")  # type: ignore[type-abstract]
     opened = open_stores(experiment, folder, exam, encoder)
     if not opened.teachers:

@@ -11,8 +11,7 @@ from typing import BinaryIO, Final
 if sys.platform != "win32":
     import fcntl
 
-_SUFFIX: Final = ".npy"
-_PARTS: Final = f".*{_SUFFIX}.*.part"
+_FEATURES: Final = "*.npy"
 _STALE_SECONDS: Final = 3600.0  # nobody writes one file for so long
 
 
@@ -29,7 +28,13 @@ def taken(path: Path) -> bytes:
         return file.read()
 
 
-def trimmed(folder: Path, most: int, newest: Path) -> None:
+def used(path: Path) -> None:
+    """Count a file as used from now on, if it is there."""
+    with contextlib.suppress(OSError):  # dropped just now, or a cache that may only be read
+        os.utime(path)
+
+
+def trimmed(folder: Path, most: int, newest: Path, files: str = _FEATURES) -> None:
     """Drop what was not used longest until all files together are small enough, if they can be.
 
     Files that somebody reads just now stay, and so does the newest. What killed writers have
@@ -39,40 +44,40 @@ def trimmed(folder: Path, most: int, newest: Path) -> None:
         folder: with the files.
         most: bytes of all files together.
         newest: has just been written.
+        files: which ones count; a pattern, of files in the folder or in folders of it.
     """
-    for path in leftovers(folder):
+    for path in leftovers(folder, files):
         path.unlink(missing_ok=True)
-    files = list(_by_use(folder))
-    size = sum(size for _, size in files)
-    for path, own in files:
+    found = list(_by_use(folder, files))
+    size = sum(size for _, size in found)
+    for path, own in found:
         if size <= most:
             break
         if path != newest and _dropped(path):
             size -= own
 
 
-def leftovers(folder: Path) -> list[Path]:
-    """What killed writers have left in a folder."""
+def leftovers(folder: Path, files: str = _FEATURES) -> list[Path]:
+    """What killed writers of such files have left in a folder."""
     past = time.time() - _STALE_SECONDS
     found = []
-    for path in folder.glob(_PARTS):
+    for path in folder.glob(str(Path(files).with_name(f".{Path(files).name}.*.part"))):
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < past:
                 found.append(path)
     return found
 
 
-def _by_use(folder: Path) -> Iterator[tuple[Path, int]]:
+def _by_use(folder: Path, files: str) -> Iterator[tuple[Path, int]]:
     """Files and their sizes, the one that was not used longest first."""
     found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(FileNotFoundError):  # another process trims as well
-                if entry.name.endswith(_SUFFIX):
-                    about = entry.stat()
-                    found.append((about.st_mtime_ns, entry.name, about.st_size))
-    for _, name, size in sorted(found):
-        yield folder / name, size
+    for path in folder.glob(files):
+        with contextlib.suppress(FileNotFoundError):  # another process trims as well
+            if not path.name.startswith("."):
+                about = path.stat()
+                found.append((about.st_mtime_ns, path, about.st_size))
+    for _, path, size in sorted(found):
+        yield path, size
 
 
 def _dropped(path: Path) -> bool:

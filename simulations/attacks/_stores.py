@@ -28,7 +28,7 @@ from simulations.datasets import Corpus
 from simulations.examination import private_shelf
 from simulations.experiment import Experiment, read
 from simulations.folder import summary_of
-from simulations.provision import divide
+from simulations.redivided import divide_again
 from simulations.split import Split
 
 LEAST = 8
@@ -96,7 +96,7 @@ def open_run(folder: Path, size: Size) -> FinishedRun:
         )
     terms = Terms.read(folder / "terms.json")
     texts = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256).texts
-    return FinishedRun(folder, experiment, terms, *divide(experiment), texts, size)
+    return FinishedRun(folder, experiment, terms, *divide_again(folder, experiment), texts, size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ from simulations.events import silent
 from simulations.examination import Examination, Metrics, open_examination
 from simulations.experiment import Experiment
 from simulations.folder import summary_of
-from simulations.provision import divide
+from simulations.redivided import divide_again
 
 _TEMPERATURES = {"fitted": "temperature", "sharpened": "sharpening_temperature"}
 
@@ -111,7 +111,7 @@ def open_replay(folder: Path, experiment: Experiment) -> Replay:
         FolderError: its releases are not those of the run.
     """
     terms = Terms.read(folder / "terms.json")
-    corpus, parts = divide(experiment)
+    corpus, parts = divide_again(folder, experiment)
     texts = TransferSet.read(folder / "transfer.jsonl", terms.transfer_sha256).texts
     reader = open_reader(folder)
     features = reader.read(texts, cache_dir() / "features")

@@ -129,6 +129,14 @@ class Dataset(ABC):
         """The SHA-256 of the source, or a description; empty where there is neither."""
         return ""
 
+    def content(self) -> str:
+        """The SHA-256 of files that may change under the same settings; empty if none can.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        return ""
+
     @classmethod
     def card(cls) -> Card:
         """Source, licence and known faults."""

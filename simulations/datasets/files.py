@@ -1,6 +1,5 @@
 """A data set of the user's own: tables in files."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, final
@@ -14,6 +13,7 @@ from common.failures import ConfigError
 from simulations.datasets import Card, Corpus, Dataset
 from simulations.datasets._assembly import assembled
 from simulations.datasets._columns import Cleaning, Columns
+from simulations.datasets._content import digest_of
 from simulations.datasets._labels import Labels
 from simulations.datasets._reading import Layout, read_table
 from simulations.datasets._table import Table, stacked
@@ -72,10 +72,11 @@ class Files(Dataset):
 
     @override
     def provenance(self) -> str:
-        digest = hashlib.sha256()
-        for path in (*self.paths, *self.test_paths):
-            digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
-        return digest.hexdigest()
+        return self.content()
+
+    @override
+    def content(self) -> str:
+        return digest_of([Path(path) for path in (*self.paths, *self.test_paths)])
 
     @override
     @classmethod

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face hub, by name or from a folder that was saved before."""
 
 from collections.abc import Mapping
+from glob import glob
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, final
@@ -15,6 +16,7 @@ from common.failures import ConfigError, DataError
 from simulations.datasets import Card, Corpus, Dataset
 from simulations.datasets._assembly import assembled
 from simulations.datasets._columns import Cleaning, Columns
+from simulations.datasets._content import digest_of
 from simulations.datasets._hub_presets import PRESETS, Preset
 from simulations.datasets._labels import Labels
 from simulations.datasets._table import Place, Table, stacked
@@ -102,7 +104,19 @@ class Hub(Dataset):
     def provenance(self) -> str:
         asked = self._asked()
         where = "a saved folder" if self.path else f"{asked.name} {' '.join(asked.config)}".strip()
-        return f"hub: {where}, revision {asked.revision or 'unpinned'}"
+        content = f", sha256 {found}" if (found := self.content()) else ""
+        return f"hub: {where}, revision {asked.revision or 'unpinned'}{content}"
+
+    @override
+    def content(self) -> str:
+        if self.path:
+            return digest_of(_files(Path(self.path)))
+        asked = self._asked()
+        if "/" in asked.name or not asked.data_files:
+            return ""  # on the hub, where a revision pins it
+        patterns = [asked.data_files.format(config=config) for config in asked.config or ("",)]
+        found = [Path(path) for pattern in patterns for path in sorted(glob(pattern))]
+        return digest_of(found) if found else ""
 
     @override
     @classmethod
@@ -140,6 +154,14 @@ class Hub(Dataset):
             loaded.columns[_CONFIG_COLUMN] = [config] * len(loaded)
             tables.append(asked.columns.check(loaded))
         return stacked(tables, asked.name)
+
+
+def _files(folder: Path) -> list[Path]:
+    """What ``save_to_disk`` wrote; what the library has cached beside it does not count."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    if not found:
+        raise DataError(f"{folder} is no folder made with save_to_disk; check the path")
+    return [path for path in found if not path.name.startswith(("cache-", "."))]
 
 
 def _by_config(columns: Columns) -> Columns:

@@ -48,3 +48,11 @@ class Partition(ABC):
             DataError: what fixes them is damaged.
         """
         return None
+
+    def content(self) -> str:
+        """The SHA-256 of a file that may change under the same settings; empty if none can.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        return ""

@@ -1,6 +1,8 @@
 """A split that was written down before, used again."""
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, final
 
 import numpy as np
@@ -46,6 +48,13 @@ class FromFile(Partition):
                 "write the data settings of the run it comes from"
             )
         return tuple(np.searchsorted(saved.private, rows) for rows in saved.clients)
+
+    @override
+    def content(self) -> str:
+        try:
+            return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ConfigError(f"data.partition.path: {self.path} cannot be read") from error
 
     @override
     def given(self, corpus: Corpus, sizes: Mapping[str, int], num_clients: int) -> Split:

@@ -36,8 +36,9 @@ from simulations.experiment import Experiment, to_toml
 from simulations.folder import create
 from simulations.loop import federate
 from simulations.opened import open_stores
-from simulations.provision import divide, provision
+from simulations.provision import provision
 from simulations.ranking.definition import Stage
+from simulations.redivided import divide_again
 from simulations.world import World
 
 _OUTCOME = Path("checkpoint") / "server.json"
@@ -141,12 +142,12 @@ def _world(experiment: Experiment, home: Path, terms: Terms, stage: Stage) -> Wo
 
 
 def _on_test(experiment: Experiment, home: Path, terms: Terms) -> Examination:
-    return open_examination(home, terms, *divide(experiment), silent)
+    return open_examination(home, terms, *divide_again(home, experiment), silent)
 
 
 def _on_slice(experiment: Experiment, home: Path, terms: Terms) -> Examination:
     """The public slice in the place of test rows: temperatures are fitted where they are graded."""
-    corpus, parts = divide(experiment)
+    corpus, parts = divide_again(home, experiment)
     texts = tuple(row["text"] for row in read_lines(home / "validation.jsonl"))
     rows = open_reader(home).read(texts, cache_dir() / "features")
     labels = np.asarray(corpus.labels[parts.validation])

@@ -16,6 +16,7 @@ from safetensors.numpy import load, save
 
 from clients.store import Store
 from common.arrays import Ints
+from common.encoders._shelf import taken
 from common.files import write_bytes
 from common.reasons import Refused
 from common.records import Flags, Record, decode, encode, flags_of
@@ -80,7 +81,7 @@ def _arrays(said: Record) -> dict[str, Ints]:
 def _kept(path: Path) -> Record | None:
     """What lies on the shelf; nobody's and of no round."""
     try:
-        arrays = load(path.read_bytes())
+        arrays = load(taken(path))
     except (FileNotFoundError, SafetensorError):
         return None
     size = arrays.get("num_examples")

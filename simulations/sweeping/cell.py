@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.configure import load
-from common.failures import Failure, FolderError
+from common.failures import Failure
 from common.files import write_json, write_text
 from common.lock import held
 from simulations.events import silent
 from simulations.experiment import Experiment, to_toml
-from simulations.folder import create, is_run_folder, keep_call, summary_of
-from simulations.identity import identity_changes, keep_identity
+from simulations.folder import create, is_run_folder, keep_call
+from simulations.identity import content_changes, contents, identity_changes, keep_identity
 from simulations.provision import provision
 from simulations.resumption import resume
 from simulations.runner import Backend, carry_out
 from simulations.sweeping import lending, pruning
 from simulations.sweeping.grading import grade
-from simulations.sweeping.notebook import FIGURES, TEACHERS
+from simulations.sweeping.notebook import FIGURES, TEACHERS, is_complete
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def do(order: Order) -> None:
         Failure: as :func:`simulations.runner.execute`.
     """
     home, shelf = order.home, order.home.parents[1] / TEACHERS
-    if not _is_complete(home):
+    if not _is_done(home, order.experiment):
         if _can_go_on(home, order.experiment):
             resume(
                 home,
@@ -94,7 +94,8 @@ def _anew(order: Order, shelf: Path) -> None:
     home, experiment = order.home, order.experiment
     if home.exists():
         with held(home):
-            _log(f"{home.name} is begun anew")
+            changed = "; ".join(content_changes(home, contents(experiment)))
+            _log(f"{home.name} is begun anew{': ' if changed else ''}{changed}")
         shutil.rmtree(home)
     create(home, order.name, experiment.seed)
     with held(home):
@@ -113,11 +114,8 @@ def _anew(order: Order, shelf: Path) -> None:
         carry_out(experiment, home, call, None, silent)
 
 
-def _is_complete(home: Path) -> bool:
-    try:
-        return bool(summary_of(home)["status"] == "complete")
-    except (FolderError, LookupError, TypeError):
-        return False
+def _is_done(home: Path, experiment: Experiment) -> bool:
+    return is_complete(home) and not content_changes(home, contents(experiment))
 
 
 def _can_go_on(home: Path, experiment: Experiment) -> bool:

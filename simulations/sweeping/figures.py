@@ -33,7 +33,7 @@ class Axis:
         place: of the key among those that are varied.
         title: of the axis.
         names: of the values, as written.
-        numbers: the values, where they are numbers.
+        numbers: the values, where they are numbers, or tables that differ in one number.
     """
 
     place: int
@@ -47,6 +47,13 @@ class Axis:
         return self.numbers or tuple(float(n) for n in range(len(self.names)))
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What is written at each value: its number, if it has one."""
+        if self.numbers is None:
+            return self.names
+        return tuple(f"{number:.12g}" for number in self.numbers)
+
+    @property
     def is_wide(self) -> bool:
         """Whether a logarithmic axis shows the values better."""
         known = self.numbers
@@ -58,7 +65,7 @@ def axes_of(made: Mapping[str, Any]) -> list[Axis]:
     found = [
         Axis(place, title, tuple(names), _tuple(made["numbers"][key]))
         for place, (title, (key, names)) in enumerate(
-            zip(made["titles"], made["vary"].items(), strict=True)
+            zip(made.get("axes", made["titles"]), made["vary"].items(), strict=True)
         )
         if len(names) > 1
     ]
@@ -108,8 +115,8 @@ def grid(rows: Axis, columns: Axis, means: Sequence[Sequence[float | None]], tit
     figure = Figure(size, layout="constrained")
     axes = figure.subplots()
     heat_map(axes, shades, told, top=1.0)
-    name_columns(axes, [short(name) for name in columns.names])
-    name_rows(axes, [short(name) for name in rows.names])
+    name_columns(axes, [short(name) for name in columns.labels])
+    name_rows(axes, [short(name) for name in rows.labels])
     axes.set_xlabel(columns.title)
     axes.set_ylabel(rows.title)
     axes.set_title(title, fontsize=10, loc="left")
@@ -169,7 +176,7 @@ def _ticks(axes: Axes, axis: Axis) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
     steep = axis.numbers is None and max(map(len, axis.names)) * len(axis.names) > 40
     style: Any = {"rotation": 30, "ha": "right"} if steep else {}
-    axes.set_xticks(axis.places, [short(name) for name in axis.names], **style)
+    axes.set_xticks(axis.places, [short(name) for name in axis.labels], **style)
     axes.set_xlabel(axis.title)
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -14,7 +14,7 @@ from simulations.examination import open_examination
 from simulations.experiment import Experiment
 from simulations.folder import summary_of
 from simulations.identity import PRIVATE
-from simulations.provision import divide
+from simulations.redivided import divide_again
 
 
 def grade(folder: Path, experiment: Experiment) -> dict[str, Any]:
@@ -46,5 +46,5 @@ def _fitted(folder: Path, experiment: Experiment, temperature: float | None) -> 
     if temperature is None:
         return {}
     terms = Terms.read(folder / "terms.json")
-    exam = open_examination(folder, terms, *divide(experiment), silent)
+    exam = open_examination(folder, terms, *divide_again(folder, experiment), silent)
     return exam.warmed(predict(open_student(folder), exam.inputs), temperature)

@@ -16,6 +16,8 @@ import shutil
 from pathlib import Path
 
 from clients.store import Store
+from common.encoders._shelf import trimmed, used
+from common.places import cache_bytes
 from common.terms import Terms
 from simulations.sweeping._lent_answers import keep_answers, lend_answers
 from simulations.sweeping.grading import program
@@ -28,12 +30,17 @@ def lend(folder: Path, shelf: Path) -> None:
     terms = Terms.read(folder / "terms.json")
     for store, key in _keys(folder, terms):
         for name in _FILES:
+            used(shelf / key / name)
             _copy(shelf / key / name, store.root / name)
         lend_answers(store, terms, shelf / key)
 
 
 def keep(folder: Path, shelf: Path) -> None:
-    """Put the teachers of a finished run folder, and what they said, on the shelf."""
+    """Put the teachers of a finished run folder, and what they said, on the shelf.
+
+    The shelf is kept below :func:`common.places.cache_bytes`; what was not lent longest goes first,
+    and is worked out again where it is wanted.
+    """
     terms = Terms.read(folder / "terms.json")
     shelf.mkdir(mode=0o700, exist_ok=True)
     for store, key in _keys(folder, terms):
@@ -41,6 +48,7 @@ def keep(folder: Path, shelf: Path) -> None:
         for name in _FILES:
             _copy(store.root / name, shelf / key / name)
         keep_answers(store, terms, shelf / key)
+    trimmed(shelf, cache_bytes(), shelf, "*/*")
 
 
 def _keys(folder: Path, terms: Terms) -> list[tuple[Store, str]]:
@@ -62,11 +70,12 @@ def _copy(source: Path, target: Path) -> None:
     if target.exists() or not source.exists():
         return
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        os.link(source, part)
-    except OSError:
-        shutil.copy2(source, part)
-    os.replace(part, target)
+    with contextlib.suppress(FileNotFoundError):  # it was dropped from the shelf just now
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copy2(source, part)
+        os.replace(part, target)
     with contextlib.suppress(FileNotFoundError):  # renaming a link onto its like does nothing
         part.unlink()
 

@@ -1,5 +1,6 @@
 """The folder of a sweep: what was asked, whose it is, which cells are done and which failed."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 import tomli_w
 
 from common.configure import dump
-from common.failures import FolderError
+from common.failures import DataError, FolderError
 from common.files import read_json, write_json, write_text
 from common.lock import NAME
 from simulations.experiment import read
 from simulations.folder import summary_of
-from simulations.identity import changes
+from simulations.identity import changes, content_changes, contents
 from simulations.sweeping.asked import BASE, FILE, Asked, begun
 from simulations.sweeping.grid import Cell
 
@@ -61,6 +62,7 @@ class Notebook:
         table = {"experiment": asked.name, "seeds": list(asked.seeds), "vary": vary}
         write_text(folder / FILE, tomli_w.dumps(table))
         self._failures: dict[str, dict[str, Any]] = _read(folder / _FAILURES) or {}
+        self._contents: dict[str, dict[str, str]] = {}
 
     def home(self, cell: Cell) -> Path:
         """The run folder of a cell; of an earlier grid it may have another name."""
@@ -69,18 +71,35 @@ class Notebook:
         return found or self.folder / CELLS / cell.name
 
     def figures(self, cell: Cell) -> dict[str, Any] | None:
-        """What the student of a complete cell scored; None for any other cell."""
+        """What the student of a complete cell scored; None for any other cell.
+
+        A cell is not complete if the user's files hold something else than when it was run.
+        """
         home = self.home(cell)
-        try:
-            whole = summary_of(home)["status"] == "complete"
-        except (FolderError, LookupError, TypeError):
+        if not is_complete(home) or content_changes(home, self._now(cell)):
             return None
-        found: dict[str, Any] | None = _read(home / FIGURES) if whole else None
+        found: dict[str, Any] | None = _read(home / FIGURES)
         return found
+
+    def is_outdated(self, cell: Cell) -> bool:
+        """Whether a complete cell was run on other data than there is now, as far as it says."""
+        home = self.home(cell)
+        return is_complete(home) and bool(content_changes(home, self._now(cell)))
 
     def failure(self, cell: Cell) -> dict[str, Any] | None:
         """Exit code and line of a cell that failed when it was last tried."""
-        return self._failures.get(cell.name)
+        known = self._failures.get(cell.name)
+        if known is None and self.is_outdated(cell):
+            return {"exit_code": DataError.exit_code, "line": "its data has changed meanwhile"}
+        return known
+
+    def _now(self, cell: Cell) -> dict[str, str]:
+        """What the cell's files hold, read once for all cells of the same settings."""
+        told = dump(cell.experiment)["data"]
+        key = json.dumps([told["dataset"], told["partition"]], sort_keys=True, default=str)
+        if key not in self._contents:
+            self._contents[key] = contents(cell.experiment)
+        return self._contents[key]
 
     def note(self, name: str, failure: dict[str, Any] | None) -> None:
         """Keep how a cell ended."""
@@ -90,6 +109,14 @@ class Notebook:
             self._failures[name] = failure
         if self._failures != before:
             write_json(self.folder / _FAILURES, self._failures)
+
+
+def is_complete(home: Path) -> bool:
+    """Whether the run in a folder came to its end."""
+    try:
+        return bool(summary_of(home)["status"] == "complete")
+    except (FolderError, LookupError, TypeError):
+        return False
 
 
 def _refuse_change(folder: Path, base: dict[str, Any], asked: Asked) -> None:

@@ -45,7 +45,7 @@ def build_sweep_report(made: Mapping[str, Any]) -> str:
         rows=list(table_rows(made)),
         failed=[cell for cell in made["cells"] if cell["status"] != "complete"],
         sections=_sections(made, axes) if any(s["complete"] for s in made["settings"]) else [],
-        crowded=len(_lines(made, axes)) > MOST_LINES,
+        crowded=any(len(_lines(made, axes, axis)) > MOST_LINES for axis in _drawn_on(axes)),
         most=MOST_LINES,
     )
     return page
@@ -55,12 +55,21 @@ def _sections(made: Mapping[str, Any], axes: Sequence[Axis]) -> list[dict[str, A
     """Heading and pictures of each metric; none where nothing is varied."""
     if not axes:
         return []
-    lines = dict(list(_lines(made, axes).items())[:MOST_LINES])
+    lines = {axis.place: _lines(made, axes, axis) for axis in _drawn_on(axes)}
+    few = {place: dict(list(found.items())[:MOST_LINES]) for place, found in lines.items()}
     return [
-        {"heading": heading, "lines": _drawn(axes[0], lines, panels, heading),
-         "grids": _grids(made, axes, panels)}
+        {
+            "heading": heading,
+            "lines": [_drawn(axis, few[axis.place], panels, heading) for axis in _drawn_on(axes)],
+            "grids": _grids(made, axes, panels),
+        }
         for heading, panels in _PICTURES
-    ]  # fmt: skip
+    ]
+
+
+def _drawn_on(axes: Sequence[Axis]) -> list[Axis]:
+    """What metrics are drawn against: all that is a scale; the first key where nothing is."""
+    return [axis for axis in axes if axis.numbers] or list(axes[:1])
 
 
 def _drawn(
@@ -73,16 +82,20 @@ def _drawn(
     return svg(figure, f"{heading} against {axis.title}, with 95 % intervals over seeds")
 
 
-def _lines(made: Mapping[str, Any], axes: Sequence[Axis]) -> dict[str, list[Mapping[str, Any]]]:
+def _lines(
+    made: Mapping[str, Any], axes: Sequence[Axis], across: Axis
+) -> dict[str, list[Mapping[str, Any]]]:
     """Settings by what they have in common beside the key that is drawn from left to right."""
     made_of: dict[str, list[Mapping[str, Any]]] = {}
-    if not axes:
-        return made_of
-    others = [axis.place for axis in axes[1:]]
+    others = [axis for axis in axes if axis is not across]
     for setting in made["settings"]:
-        told = [f"{made['titles'][i]} {setting['values'][i]}" for i in others]
+        told = [f"{axis.title} {axis.labels[_at(axis, setting)]}" for axis in others]
         made_of.setdefault(", ".join(told), []).append(setting)
     return made_of
+
+
+def _at(axis: Axis, setting: Mapping[str, Any]) -> int:
+    return axis.names.index(setting["values"][axis.place])
 
 
 def _grids(

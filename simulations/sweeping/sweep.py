@@ -49,7 +49,8 @@ def sweep(asked: Asked, out: Path | None, how: How, progress: Progress) -> Path:
     Args:
         asked: the grid.
         out: a new or empty folder, or one of a sweep over the same experiment, of which
-            fitting cells are kept; None for a new one under ``runs/``.
+            fitting cells are kept; None for a new one under ``runs/``. Cells whose files hold
+            something else now are run anew, and a note says so.
         how: what has no say in the figures.
         progress: told ("cells", cells done, cells to do).
 
@@ -71,8 +72,9 @@ def sweep(asked: Asked, out: Path | None, how: How, progress: Progress) -> Path:
             if killed:
                 await_orphans(_place(folder))
             notebook = Notebook(folder, asked)
+            outdated = sum(map(notebook.is_outdated, grid))
             _run(asked, grid, notebook, How(backend, how.jobs, how.keep), progress)
-            _write(folder, tabulate(asked, grid, notebook))
+            _write(folder, _noted(tabulate(asked, grid, notebook), outdated))
             if all(notebook.figures(cell) for cell in grid):
                 shutil.rmtree(folder / TEACHERS, ignore_errors=True)
     return folder
@@ -108,6 +110,14 @@ def _run(asked: Asked, grid: list[Cell], notebook: Notebook, how: How, progress:
         for done, (order, ended) in enumerate(ends, start=1):
             notebook.note(names[order.home], ended)
             progress("cells", done, len(orders))
+
+
+def _noted(made: dict[str, Any], outdated: int) -> dict[str, Any]:
+    """Figures that were known and are others now are not passed over."""
+    if outdated:
+        told = "1 cell was" if outdated == 1 else f"{outdated} cells were"
+        made["notes"].append(f"{told} run anew, for the data has changed since")
+    return made
 
 
 def _place(folder: Path) -> Place:

@@ -1,11 +1,12 @@
 """``sweep.json``: every cell, and mean, deviation and interval over seeds of every setting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simulations.comparing.paired import half_width
 from simulations.comparing.standings import spread
+from simulations.identity import leaves
 from simulations.sweeping.asked import Asked
 from simulations.sweeping.grid import Cell, short
 from simulations.sweeping.notebook import Notebook
@@ -31,8 +32,9 @@ def tabulate(asked: Asked, grid: Sequence[Cell], notebook: Notebook) -> dict[str
         "experiment": Path(asked.name).stem,
         "status": "complete" if all(row["status"] == "complete" for row in rows) else "failed",
         "vary": {key: [c.values[i] for c in _firsts(grid, i)] for i, key in enumerate(keys)},
-        "numbers": {key: _numbers(values) for key, values in asked.vary},
+        "numbers": {key: scale(key, values)[1] for key, values in asked.vary},
         "titles": short(keys),
+        "axes": short([scale(key, values)[0] for key, values in asked.vary]),
         "seeds": list(asked.seeds),
         "confidence": LEVEL,
         "cells": rows,
@@ -115,7 +117,26 @@ def _firsts(grid: Sequence[Cell], place: int) -> list[Cell]:
     return list(made.values())
 
 
-def _numbers(values: Sequence[Any]) -> list[float] | None:
-    """The values as numbers, if they are."""
-    plain = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    return [float(value) for value in values] if plain else None
+def scale(key: str, values: Sequence[Any]) -> tuple[str, list[float] | None]:
+    """What the values of a key measure, and how much of it each is; None where they are no scale.
+
+    Numbers are a scale, and so are tables that are equal but for one number: skew by
+    ``data.partition`` is measured by ``data.partition.alpha``.
+
+    Args:
+        key: dotted.
+        values: as typed.
+    """
+    tables = [leaves(value) if isinstance(value, Mapping) else {"": value} for value in values]
+    if any(table.keys() != tables[0].keys() for table in tables):
+        return key, None
+    free = [part for part in tables[0] if any(t[part] != tables[0][part] for t in tables)]
+    if len(values) == 1:
+        free = [part for part in tables[0] if part == ""]
+    if len(free) != 1 or not all(_is_number(table[free[0]]) for table in tables):
+        return key, None
+    return f"{key}.{free[0]}".rstrip("."), [float(table[free[0]]) for table in tables]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

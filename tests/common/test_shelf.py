@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from common.component import component
 from common.encoders import Encoder, cache_key, encode_cached
-from common.encoders._shelf import leftovers, taken, trimmed
+from common.encoders._shelf import leftovers, taken, trimmed, used
 from common.encoders.hashing import Hashing
 from common.failures import ConfigError
 from common.places import cache_bytes
@@ -130,3 +130,20 @@ def test_clearing_takes_leftovers_along(tmp_path, monkeypatch):
     os.utime(old, (0, 0))
     assert data.clear() == 24
     assert not home.exists()
+
+
+def test_files_in_folders_are_one_shelf(tmp_path):
+    for age, name in enumerate("cba"):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "teacher.safetensors"
+        path.write_bytes(b"x" * 10)
+        os.utime(path, ns=(0, 10**18 - age))
+    stale = tmp_path / "b" / ".teacher.safetensors.1.part"
+    stale.write_bytes(b"x")
+    os.utime(stale, ns=(0, 0))
+    used(tmp_path / "a" / "teacher.safetensors")
+    used(tmp_path / "a" / "nothing")
+    trimmed(tmp_path, 20, tmp_path, "*/*")
+    assert {path.parent.name for path in tmp_path.glob("*/*")} == {"a", "c"}
+    trimmed(tmp_path, 0, tmp_path, "*/*")
+    assert list(tmp_path.glob("*/*")) == []

@@ -1,5 +1,7 @@
 """What one cell of a sweep worked out, another does not: no teacher is fitted, none is asked."""
 
+import os
+import shutil
 from collections import Counter
 
 import pytest
@@ -9,12 +11,13 @@ from clients.store import Store
 from clients.teachers.frozen_mlp import FrozenMlp
 from simulations.events import silent
 from simulations.folder import summary_of
+from simulations.identity import keep_identity
 from simulations.runner import execute
 from simulations.sweeping import cell, lending
 from simulations.sweeping._lent_answers import _kept
 from simulations.sweeping.cell import Order, do
 from simulations.sweeping.notebook import TEACHERS
-from tests.worlds import tiny_with
+from tests.worlds import stocked, tiny_with
 
 KNOT = "server.weighting = { kind = 'knot' }"
 OTHER_SERVER = (
@@ -132,3 +135,34 @@ def test_a_damaged_shelf_is_no_shelf(counted, tmp_path):
     assert counted == {"asked": 8}
     lending.clear(tmp_path / TEACHERS)
     assert not (tmp_path / TEACHERS).exists()
+
+
+def test_the_shelf_is_bounded_and_what_was_dropped_is_made_anew(counted, monkeypatch, tmp_path):
+    monkeypatch.setenv("FEDKNOT_CACHE_MB", "0")
+    first = done(tmp_path, "first", KNOT)
+    shelf = tmp_path / TEACHERS
+    assert [path for path in shelf.rglob("*") if path.is_file()] == []
+    assert (first / "clients" / "0" / "teacher.safetensors").exists()  # the cell has its own
+    counted.clear()
+    second = done(tmp_path, "second", KNOT, "server.loss = 'kl'")
+    assert counted == {"fits": 4, "asked": 8}
+    monkeypatch.delenv("FEDKNOT_CACHE_MB")
+    assert hashes(second) == hashes(done(tmp_path / "other", "second", KNOT, "server.loss = 'kl'"))
+
+
+def test_what_was_lent_last_stays_longest(tmp_path):
+    done(tmp_path, "first", KNOT)
+    shelf = tmp_path / TEACHERS
+    files = sorted(path for path in shelf.rglob("*") if path.is_file())
+    for path in files:
+        os.utime(path, ns=(0, 10**18))
+    lent = stocked(tiny_with(KNOT), tmp_path / "run")
+    keep_identity(lent, tiny_with(KNOT))
+    shutil.rmtree(lent / "clients" / "3")
+    lending.lend(lent, shelf)
+    used = {path for path in files if path.stat().st_mtime_ns > 10**18}
+    assert 0 < len(used) < len(files)
+    assert {len([p for p in used if p.parent == key]) for key in shelf.iterdir()} == {0, 3}
+    size = sum(path.stat().st_size for path in used)
+    lending.trimmed(shelf, size, shelf, "*/*")
+    assert {path for path in shelf.rglob("*") if path.is_file()} == used

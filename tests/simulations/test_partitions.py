@@ -22,7 +22,7 @@ from simulations.partitions.iid import Iid
 from simulations.partitions.natural import Natural
 from simulations.partitions.natural_dirichlet import NaturalDirichlet
 from simulations.partitions.pathological import Pathological
-from simulations.partitions.quantity import Quantity
+from simulations.partitions.quantity import Quantity, _skewed
 from simulations.saved_split import corpus_sha256
 from simulations.split import Split, split
 
@@ -560,6 +560,91 @@ def test_flower_deals_dirichlet_alike(flower, alpha):
         for seed in range(5)
     ]
     assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.25)
+
+
+def test_flower_deals_alike_what_is_alike(flower):
+    """Equal shares of one distribution: sizes to the row, labels as far as chance has it."""
+    from flwr_datasets.partitioner import IidPartitioner
+
+    labels = np.random.default_rng(0).integers(0, 5, 1003)
+    theirs = flower(IidPartitioner(8), labels)
+    assert sorted(map(len, theirs)) == sorted(map(len, deal(Iid(), 8, labels, labels)))
+    # Flower leaves the order as it is, and here that is chance, too. For shares drawn without
+    # regard to labels, a table of C - 1 by K - 1 degrees of freedom has that mean chi-square.
+    tables = [_by_label(deal(Iid(), 8, labels, labels, seed)) for seed in range(60)]
+    found = [_chi_square(table(labels)) for table in tables]
+    assert np.mean(found) == pytest.approx(28, abs=4 * np.sqrt(2 * 28 / 60))
+    assert _chi_square(_by_label(theirs)(labels)) < 28 + 4 * np.sqrt(2 * 28)
+
+
+def _by_label(shards):
+    return lambda labels: np.array([np.bincount(labels[rows], minlength=5) for rows in shards])
+
+
+def _chi_square(counts):
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    return ((counts - expected) ** 2 / expected).sum()
+
+
+SIZES = [400, 250, 200, 150, 120, 80]
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 100.0])
+def test_flower_draws_label_shares_of_given_sizes_alike(flower, alpha):
+    """Where no label runs out, clients' shares are Dir(alpha) with both, as many rows as given.
+
+    Theirs are drawn row by row; (n s - 1) / (n - 1) frees the sum of squared shares s of that.
+    """
+    from flwr_datasets.partitioner import InnerDirichletPartitioner
+
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), sum(SIZES)))
+    theirs, ours = [], []
+    for seed in range(24):
+        partitioner = InnerDirichletPartitioner(SIZES, "label", alpha, seed=seed)
+        with pytest.warns(UserWarning, match="does not sum to the whole"):
+            other = flower(partitioner, labels)
+        mine = _skewed(np.array(SIZES), labels, alpha, np.random.default_rng(seed))
+        assert [len(rows) for rows in other] == [len(rows) for rows in mine] == SIZES
+        size = np.array(SIZES)
+        theirs.append(((size * _squares(other, labels) - 1) / (size - 1)).mean())
+        ours.append(_squares(mine, labels).mean())
+    known = (alpha + 1) / (5 * alpha + 1)
+    for found, error in ((theirs, np.std(theirs)), (ours, np.std(ours))):
+        assert np.mean(found) == pytest.approx(known, abs=4 * error / np.sqrt(24) + 1e-3)
+    between = np.hypot(np.std(theirs), np.std(ours)) / np.sqrt(24)
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=4 * between + 1e-3)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+def test_flower_deals_all_rows_by_sizes_and_label_shares_alike(flower, alpha):
+    """Theirs take turns row by row, ours come one after the other: so much may lie between."""
+    from flwr_datasets.partitioner import InnerDirichletPartitioner
+
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), 120))
+    partition = Quantity(law="power_law", spread=0.7, min_size=1, alpha=alpha)
+    theirs, ours = [], []
+    for seed in range(12):
+        mine = deal(partition, 6, labels, labels, seed)
+        sizes = [len(rows) for rows in mine]
+        other = flower(InnerDirichletPartitioner(sizes, "label", alpha, seed=seed), labels)
+        assert [len(rows) for rows in other] == sizes
+        assert np.array_equal(np.sort(np.concatenate(other)), np.sort(np.concatenate(mine)))
+        theirs.append(_unlike(other, labels))
+        ours.append(_unlike(mine, labels))
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.25)
+
+
+def _unlike(shards, labels):
+    """Mean total variation distance of the clients' labels to those of all."""
+    counts = _by_label(shards)(labels)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return np.abs(shares - counts.sum(axis=0) / counts.sum()).sum(axis=1).mean() / 2
+
+
+def _squares(shards, labels):
+    """Of every client, the sum of its squared label shares."""
+    counts = _by_label(shards)(labels)
+    return ((counts / counts.sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
 
 
 def test_flower_deals_natural_groups_alike(flower):
