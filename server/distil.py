@@ -242,7 +242,13 @@ class _Best:
             self._loss, self._step, self._state = value, step, state
 
     def restore(self) -> int:
-        """Put the best student back; return the number of its step."""
+        """Put the best student back; return the number of its step.
+
+        Raises:
+            ConfigError: none was good for anything.
+        """
+        if not self._state:  # the loss of every look was infinite or no number
+            raise _diverged()
         self._student.load_state_dict(self._state)
         return self._step
 
@@ -260,8 +266,12 @@ def _checked(targets: Targets) -> Targets:
 def _finite(value: float) -> float:
     """A loss that left the finite numbers is the schedule's fault; nothing good would follow."""
     if not math.isfinite(value):
-        raise ConfigError("server.schedule: training diverged; write a smaller learning_rate")
+        raise _diverged()
     return value
+
+
+def _diverged() -> ConfigError:
+    return ConfigError("server.schedule: training diverged; write a smaller learning_rate")
 
 
 def _history(values: Floats) -> list[float]:

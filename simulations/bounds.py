@@ -21,7 +21,8 @@ class Bounds:
 
     Attributes:
         teachers: metrics of each client's teacher; None where a client has none.
-        ensemble: metrics of the teachers' mean at test time, weighted as the run weighs.
+        ensemble: metrics of the teachers' mean at test time, under the run's weighting where that
+            goes text by text, else under equal weights (:meth:`Opened.together`).
         centralised: metrics of the clients' recipe on all private texts together, with texts
             and labels as the clients hold them.
         bayes: metrics of the exact p(label | text), where the data set knows it: no model can

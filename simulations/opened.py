@@ -25,6 +25,7 @@ from common.places import cache_dir
 from common.predictions import UNKNOWN, Ensemble, Predictions
 from common.seeds import derive, stream
 from server.aggregators.mean import Mean
+from server.weightings.uniform import Uniform
 from simulations.examination import Answers, Examination, private_shelf
 from simulations.experiment import Experiment
 from simulations.public_labels import PublicLabels, read_public_labels
@@ -66,7 +67,11 @@ class Opened:
         }
 
     def together(self) -> Answers:
-        """The teachers' mean at test time, weighted as the run weighs."""
+        """The teachers' mean at test time, under the run's weighting where it goes text by text.
+
+        All weigh the same where weights are learned while the student learns (``govern``,
+        ``gate``, ``reinforced``), or come from many unlabelled texts (``exp_guard``).
+        """
         return self._mixed("test"), self._mixed("slice")
 
     def pooled(self) -> Answers:
@@ -107,9 +112,12 @@ class Opened:
         """Shape (M, C): the answers' mean under the run's own weighting.
 
         Where it goes by known labels, those of the shared texts stand before the rows, as in the
-        run; the rows' own labels are never looked at.
+        run; the rows' own labels are never looked at. A rule over many texts without labels would
+        find its weights in the rows themselves, which are there to be graded: then all are equal.
         """
         weighting, labels = self.experiment.server.weighting, None
+        if weighting.sees_all_samples and "labels" not in weighting.needs:
+            weighting = Uniform()
         asked: tuple[Where, ...] = (where,)
         if "labels" in weighting.needs and len(self.known.labels):
             asked = ("known", where)

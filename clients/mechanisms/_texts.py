@@ -23,7 +23,7 @@ from clients.teachers._network import (
     started,
 )
 from common.arrays import Floats
-from common.encoders._pretrained import Row
+from common.encoders._cutting import Row
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,8 @@ from clients.teachers import FittedTeacher
 from clients.teachers._refining import Loss, courses, revisiting, steps_of
 from clients.teachers._training import Pace, batches, num_steps
 from common.arrays import Floats, Ints
-from common.encoders._pretrained import Row, padded
+from common.encoders._cutting import Row
+from common.encoders._pretrained import padded
 from common.failures import DataError
 
 _ROWS_AT_ONCE = 32

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from clients.teachers._network import Network
-from common.encoders._pretrained import Row
+from common.encoders._cutting import Row
+from common.pairs import SEPARATOR, is_window, parted
 
 _WORDS = re.compile(r"\w+|[^\w\s]|\x1f")
 _PAD, _START, _SPECIAL = 0, 1, 2
@@ -76,7 +77,15 @@ def _rows(texts: Sequence[str], buckets: int, most: int) -> list[Row]:
 
 def _row(text: str, buckets: int, most: int) -> Row:
     """A start, then every word by its CRC-32; Weinberger et al., ICML 2009 (hashing)."""
-    words = _WORDS.findall(text.lower())[: most - 1]
-    data = (word.encode("utf-8", "surrogatepass") for word in words)
+    data = (word.encode("utf-8", "surrogatepass") for word in _words(text.lower(), most - 1))
     ids = [_START, *(_SPECIAL + zlib.crc32(word) % (buckets - _SPECIAL) for word in data)]
     return Row(ids, [0] * len(ids))
+
+
+def _words(text: str, most: int) -> list[str]:
+    """The first words; of a text behind its context the last of the context, then its own."""
+    if not is_window(text):
+        return _WORDS.findall(text)[:most]
+    before, own = (_WORDS.findall(part or "") for part in parted(text))
+    own = [SEPARATOR, *own]
+    return [*before[max(0, len(before) + len(own) - most) :], *own][:most]

@@ -1,6 +1,5 @@
 """Language models that are trained further, by teachers and by students. Imports torch."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,18 +12,8 @@ from transformers.utils import logging
 from typing_extensions import override
 
 from common.encoders import _transformer
+from common.encoders._cutting import Row, cut
 from common.failures import ConfigError, DataError
-from common.pairs import parted
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_CHARACTERS_PER_TOKEN = 40  # what lies beyond is cut before it costs time
-
-
-class Row(NamedTuple):
-    """A text as a model reads it: token ids, and 1 where they are of the second of a pair."""
-
-    ids: list[int]
-    segments: list[int]
 
 
 class Tokens:
@@ -44,13 +33,7 @@ class Tokens:
 
     def rows(self, texts: Sequence[str]) -> list[Row]:
         """One row of at least one token for each text."""
-        return [self._row(text) for text in texts]
-
-    def _row(self, text: str) -> Row:
-        most = self.max_tokens * _CHARACTERS_PER_TOKEN
-        parts = [_SURROGATES.sub("\ufffd", p[:most]) for p in parted(text) if p is not None]
-        made = self.backend.encode(*parts)
-        return Row(made.ids, made.type_ids) if made.ids else Row([self.pad], [0])
+        return [cut(self.backend, text, self.max_tokens, self.pad) for text in texts]
 
 
 class Pooled(nn.Module):

@@ -1,12 +1,11 @@
 """A frozen transformer that turns token batches into sentence vectors. Imports torch."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,19 +14,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from common.arrays import Floats, Ints
+from common.encoders._cutting import Row, cut
 from common.failures import ConfigError, DataError
-from common.pairs import parted
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-# Far more characters than a token has: what lies beyond is cut before it costs time.
-_CHARACTERS_PER_TOKEN = 40
-
-
-class _Row(NamedTuple):
-    """A tokenised text: token ids, and for each 0 or, in the second text of a pair, 1."""
-
-    ids: list[int]
-    segments: list[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +43,7 @@ class Transformer:
         progress: Callable[[int, int], None] | None = None,
     ) -> Floats:
         """Sentence vectors of shape (N, D), float32, each of length sqrt(D)."""
-        rows = [self._tokens(text) for text in texts]
+        rows = [cut(self.tokenizer, text, self.max_tokens, self.pad) for text in texts]
         # Neighbours in length share a batch, so that little of it is padding.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
         features = np.empty((len(rows), self.width), dtype=np.float32)
@@ -66,23 +54,15 @@ class Transformer:
                 progress(start + len(batch), len(rows))
         return features
 
-    def _tokens(self, text: str) -> _Row:
-        parts = [self._readable(part) for part in parted(text) if part is not None]
-        made = self.tokenizer.encode(*parts)
-        return _Row(made.ids, made.type_ids) if made.ids else _Row([self.pad], [0])
-
-    def _readable(self, text: str) -> str:
-        return _SURROGATES.sub("\ufffd", text[: self.max_tokens * _CHARACTERS_PER_TOKEN])
-
     @torch.inference_mode()
-    def _forward(self, rows: list[_Row]) -> Floats:
+    def _forward(self, rows: list[Row]) -> Floats:
         ids, mask = (self._placed(a) for a in _padded([row.ids for row in rows], self.pad))
         more = self._segments(rows)
         hidden = self.model(input_ids=ids, attention_mask=mask, **more).last_hidden_state.float()
         vectors = _pooled(hidden, mask.unsqueeze(-1).float()).cpu().numpy()
         return np.asarray(vectors, dtype=np.float32)
 
-    def _segments(self, rows: list[_Row]) -> dict[str, torch.Tensor]:
+    def _segments(self, rows: list[Row]) -> dict[str, torch.Tensor]:
         """Which token is of which text of a pair, for models that were taught to tell."""
         told = getattr(self.model.config, "type_vocab_size", 0) > 1
         if not (told and any(any(row.segments) for row in rows)):

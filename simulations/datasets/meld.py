@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from common.component import component
 from common.label_presets import emotion7
-from common.pairs import joined, single
+from common.pairs import behind, single
 from simulations import prepared
 from simulations.datasets import Card, Corpus, Dataset, Extent, Part
 from simulations.datasets._pinned import digest, pinned_files
@@ -40,7 +40,8 @@ class Meld(Dataset):
 
     With ``context`` = n, the up to n utterances before an utterance in its dialogue stand in
     front of it: a pair (``common/pairs.py``) of these, oldest first and one a line, and the
-    utterance. An utterance then is private at its speaker and context at others; it still
+    utterance. Where ``max_tokens`` of a model are too few, the oldest go first and the utterance
+    stays whole. An utterance then is private at its speaker and context at others; it still
     never stands on two sides.
 
     Attributes:
@@ -125,7 +126,7 @@ def with_context(texts: Sequence[str], dialogues: Sequence[int], most: int) -> t
     for row, text in enumerate(texts):
         before = range(max(0, row - most), row)
         lines = [texts[i] for i in before if dialogues[i] == dialogues[row]]
-        made.append(joined("\n".join(lines), text))
+        made.append(behind("\n".join(lines), text))
     return tuple(made)
 
 

@@ -12,10 +12,12 @@ from simulations.yardsticks import Outcome, Progress, Yardstick
 @final
 @component
 class Ensemble(Yardstick):
-    """The mean of the teachers at test time, weighted as the run weighs.
+    """The mean of the teachers at test time, under the run's weighting.
 
-    The same figures as ``bounds.ensemble`` of the run. Every client must be there for every
-    question, and sees it.
+    All weigh the same where the run learns weights with the student (``govern``, ``gate``,
+    ``reinforced``) or finds them in many unlabelled texts (``exp_guard``): of test rows no
+    weights are made. The same figures as ``bounds.ensemble`` of the run. Every client must be
+    there for every question, and sees it.
     """
 
     crosses: ClassVar[Literal["predictions"]] = "predictions"

@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from clients.config import ClientConfig
 from clients.teachers import Teacher
 from clients.teachers._sklearn import NAMES
+from clients.teachers._tiny import _row
 from clients.teachers.fine_tuned import FineTuned
 from clients.teachers.frozen_linear import FrozenLinear
 from clients.teachers.lora import Lora
@@ -24,6 +25,7 @@ from common.configure import kind_of, load
 from common.encoders.hashing import Hashing
 from common.encoders.sentence import Sentence
 from common.failures import ConfigError, DataError
+from common.pairs import behind, joined
 from common.seeds import stream
 from simulations.datasets.synthetic import Synthetic
 from tests.common.tiny_bert import save_tiny_bert
@@ -223,3 +225,14 @@ def test_more_words_than_are_read_do_not_count():
 def test_heads_that_cannot_share_the_width_are_refused():
     with pytest.raises(ConfigError, match="write width = 9"):
         load(Teacher, {"kind": "tiny_transformer", "width": 10, "heads": 3})
+
+
+def test_a_tiny_transformer_reads_the_newest_context_and_the_whole_text():
+    def row(text, most=6):
+        return _row(text, 4096, most).ids
+
+    # One start, the separator, two words of the text: room for two of the context.
+    assert row(behind("old older new newest", "My word")) == row("new newest \x1f my word")
+    assert row(behind("a", "My word")) == row("a \x1f my word")
+    assert row(behind("old", "one two three four five")) == row("\x1f one two three four")
+    assert row(joined("old older new newest", "my word")) == row("old older new newest \x1f")

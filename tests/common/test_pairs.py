@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.encoders.hashing import Hashing
 from common.encoders.numbers import Numbers
 from common.encoders.sentence import Sentence
-from common.pairs import SEPARATOR, joined, parted, single
+from common.pairs import SEPARATOR, behind, is_window, joined, parted, single
 from common.transfer import TransferSet
 
 
@@ -17,6 +17,15 @@ def test_a_pair_comes_apart_again(first, second):
     assert parted(joined(first, second)) == (single(first), single(second))
     assert parted(single(first)) == (single(first), None)
     assert len(joined(first, second)) == len(first) + len(second) + 1
+
+
+@given(st.text(), st.text())
+def test_only_a_text_behind_its_context_is_one(first, second):
+    made = behind(first, second)
+    assert parted(made) == (single(first), single(second))
+    assert is_window(made)
+    assert made != joined(first, second)  # so that no cache takes one for the other
+    assert not any(map(is_window, (joined(first, second), single(first), single(second))))
 
 
 def test_a_pair_survives_the_transfer_set(tmp_path):
@@ -60,6 +69,47 @@ def test_sentence_reads_a_pair_as_two_segments():
     found = encoder.encode([joined(first, second), "A plain text."])
     assert found[0] == pytest.approx(expected, abs=2e-4)
     assert found[1] == pytest.approx(encoder.encode(["A plain text."])[0], abs=2e-4)
+
+
+@pytest.mark.parametrize("most", [8, 12, 20, 64])
+def test_a_context_loses_its_oldest_and_the_text_stays_whole(most):
+    """Cut against the lists of word pieces, which the tokenizer gives part by part."""
+    from tokenizers import Tokenizer
+
+    from common.encoders import _weights
+    from common.encoders._cutting import cut
+
+    tokenizer = Tokenizer.from_file(str(_weights.locate("minilm") / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(most)
+    context, text = "We were on a break!\nYou say so.", "Not this again, please."
+    tokenizer.no_truncation()
+    pieces = {p: tokenizer.encode(p, add_special_tokens=False).ids for p in (context, text)}
+    tokenizer.enable_truncation(most)
+    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    room = max(0, most - 3 - len(pieces[text]))
+    before = pieces[context][max(0, len(pieces[context]) - room) :]
+    own = pieces[text][: most - 3]
+    found = cut(tokenizer, behind(context, text), most, 0)
+    assert found.ids == [start, *before, end, *own, end]
+    assert found.segments == [0] * (2 + len(before)) + [1] * (1 + len(own))
+    # What is no such text is cut as ever.
+    assert cut(tokenizer, context * 9, most, 0).ids == tokenizer.encode(context * 9).ids
+    assert len(tokenizer.encode(context * 9).ids) == most
+
+
+def test_sentence_reads_the_newest_context_and_the_whole_text():
+    encoder = Sentence(max_tokens=20, dtype="float32", device="cpu")
+    text = "All of this is to be read, to its very end."
+    rows = encoder.encode(
+        [
+            behind("Old. " * 30 + "New.", text),
+            behind("Old. " * 30 + "Yes.", text),
+            behind("Odd. " * 3 + "Old. " * 30 + "New.", text),
+        ]
+    )
+    assert np.array_equal(rows[0], rows[2])
+    assert not np.allclose(rows[0], rows[1], atol=1e-3)
 
 
 def test_numbers_are_scaled():

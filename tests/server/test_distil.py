@@ -223,6 +223,25 @@ def test_divergence_is_said_in_one_line() -> None:
         distil(student(), features, targets, Kl(), GRADES, wild, np.random.default_rng(0))
 
 
+class _Unsound(nn.Module):
+    """Learns like any other, and says nothing of use when it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        said = self.layer(rows).log_softmax(dim=1)
+        return said if self.training else said * torch.nan
+
+
+def test_divergence_that_only_the_held_out_texts_show_is_said_in_one_line() -> None:
+    features, targets = lesson_of()
+    held = Schedule(steps=20, holdout=0.2)
+    with pytest.raises(ConfigError, match="smaller learning_rate"):
+        distil(_Unsound(), features, targets, Kl(), GRADES, held, np.random.default_rng(0))
+
+
 def test_dropout_is_on_while_training_and_off_afterwards() -> None:
     modes: list[bool] = []
     features, targets = lesson_of()

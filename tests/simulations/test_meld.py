@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common.failures import DataError
-from common.pairs import parted
+from common.pairs import is_window, parted
 from simulations.datasets import Part
 from simulations.datasets.meld import FILES, SPEAKERS, Meld, prepare, with_context
 from simulations.partitions.natural import Natural
@@ -46,7 +46,9 @@ def test_the_files_are_read(few_files):
 def test_context_is_what_was_said_before_in_the_same_dialogue():
     texts, dialogues = ["a", "b", "c", "d", "e"], [0, 0, 0, 1, 1]
     assert with_context(texts, dialogues, 0) == tuple(texts)
-    made = [parted(text) for text in with_context(texts, dialogues, 2)]
+    found = with_context(texts, dialogues, 2)
+    assert all(map(is_window, found))
+    made = [parted(text) for text in found]
     assert made == [("", "a"), ("a", "b"), ("a\nb", "c"), ("", "d"), ("d", "e")]
 
 
