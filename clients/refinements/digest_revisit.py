@@ -27,9 +27,10 @@ class DigestRevisit(Refinement):
     private one; epochs, rates and batches then mean nothing.
 
     Departures: the source learns logits with the mean absolute error, and a new random part of
-    the shared set in every round. Here probabilities cross, quantised, and always all of them;
-    logits that differ by a constant say the same, so cross-entropy asks for nothing that was
-    not sent. In the released code one epoch is digested and several are revisited.
+    the shared set in every round. Here probabilities cross, quantised: of all shared texts, or of
+    a new part in every round (``server.cache`` with ``duration = 0`` and a ``share``). Logits
+    that differ by a constant say the same, so cross-entropy asks for nothing that was not sent.
+    In the released code one epoch is digested and several are revisited.
 
     Attributes:
         digest_epochs: passes over the N shared texts.

@@ -81,6 +81,37 @@ def gate_problem(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     return torch.tensor(seen), torch.tensor(said.clip(1e-3))
 
 
+def test_one_step_of_the_gate_by_hand() -> None:
+    """One known label, to which the teachers give .8 and .2.
+
+    Equal shares make .5 of it, so the posterior of a teacher is what it gave, and the slope in
+    its logit is .5 less that: -.3 and .3. Adam's first step has the rate's length and their signs.
+    """
+    given = course((0, 1), known=1, texts=8)
+    given.probs[:, given.rows, given.labels] = torch.tensor([[0.8], [0.2]])
+    given.probs[:, given.rows, (given.labels + 1) % 3] = torch.tensor([[0.2], [0.8]])
+    step = step_of(given, size=8)
+    weights = Gate(inputs="nothing", steps=1, learning_rate=0.05).steer(given, {}).weigh(step)
+    share = 1 / (1 + np.exp(-0.1))  # of logits .05 and -.05
+    wanted = torch.tensor([[share], [1 - share]]) * step.weights.sum(dim=0)
+    assert torch.allclose(weights, wanted.float(), atol=1e-6)
+    said = torch.tensor([[0.8], [0.2]])
+    before, after = torch.zeros(1, 2), torch.tensor([[0.05, -0.05]])
+    assert mixture_loss(before, torch.ones(1, 1), said).item() == pytest.approx(-np.log(0.5))
+    assert mixture_loss(after, torch.ones(1, 1), said).item() == pytest.approx(-np.log(0.5149875))
+
+
+def test_one_weight_per_teacher_by_hand() -> None:
+    """Four known labels: the first teacher gives three of them .8, the second the fourth.
+
+    The slope of log(.2 + .6 g) three times and log(.8 - .6 g) once is 0 where
+    3 (.8 - .6 g) = .2 + .6 g, at g = 11/12. Every label twice, for one half is held out.
+    """
+    said = torch.tensor([[0.8, 0.8, 0.8, 0.2], [0.2, 0.2, 0.2, 0.8]]).repeat_interleave(2, dim=1)
+    gate = Gate(inputs="nothing", steps=600, holdout=0.5)._fitted(torch.ones(8, 1), said)
+    assert torch.softmax(gate[0], dim=0).tolist() == pytest.approx([11 / 12, 1 / 12], abs=1e-3)
+
+
 def test_the_gate_minimises_the_penalised_loss_as_scipy_does() -> None:
     """Every text twice, so that the half that is held out is the half that is learned from."""
     seen, said = gate_problem(np.random.default_rng(0))

@@ -8,6 +8,7 @@ from common.failures import ConfigError
 from common.predictions import Ensemble
 from server.weightings import NOTHING, Weighting
 from server.weightings.entropy import Entropy
+from server.weightings.familiarity import Familiarity
 from server.weightings.knot import Knot
 from server.weightings.margin import Margin
 from server.weightings.size import Size
@@ -143,3 +144,30 @@ def test_confidences_sum_to_one_and_do_not_see_which_label_is_meant(weighting: W
     assert weights.sum(axis=0) == pytest.approx(np.ones(8))
     probs[0] = probs[0][:, [2, 3, 1, 0]]  # one teacher confuses them all
     assert weighting.weigh(ensemble(probs), NOTHING) == pytest.approx(weights)
+
+
+def told(distances: list[list[float]]) -> Ensemble:
+    probs = np.full((len(distances), len(distances[0]), 3), 1 / 3)
+    return Ensemble(np.arange(len(distances)), probs, scalar=np.array(distances))
+
+
+def test_familiarity_by_hand() -> None:
+    # At temperature .1 a tenth of distance is one unit: exp(0), exp(-1), exp(-2) sum to 1.5032147;
+    # all alike, and all as far as can be.
+    found = Familiarity(temperature=0.1).weigh(
+        told([[0.2, 0.5, 1.0], [0.3, 0.5, 1.0], [0.4, 0.5, 1.0]]), NOTHING
+    )
+    assert found[:, 0] == pytest.approx([0.6652410, 0.2447285, 0.0900306], abs=1e-7)
+    assert found[:, 1:] == pytest.approx(np.full((3, 2), 1 / 3))
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.05, 2.0])
+def test_familiarity_is_the_softmax_of_nearness(temperature: float) -> None:
+    distances = np.random.default_rng(0).random((5, 40))
+    found = Familiarity(temperature=temperature).weigh(told(distances.tolist()), NOTHING)
+    assert found == pytest.approx(special.softmax(-distances / temperature, axis=0), abs=1e-12)
+
+
+def test_familiarity_says_what_to_write_where_no_distance_came() -> None:
+    with pytest.raises(ConfigError, match=r"not all sent them; write server\.weighting"):
+        Familiarity().weigh(ensemble(), NOTHING)
