@@ -236,6 +236,27 @@ def test_a_promise_that_the_teachers_do_not_keep_ends_with_seven(tmp_path, monke
     assert "more of the members than the guarantee of this run allows" in said.err
 
 
+def test_answers_are_not_held_against_a_guarantee_that_covers_the_student_alone(tmp_path):
+    """A trusted server hides clients from its student; what they answer shows them whole."""
+    home = tmp_path / "run"
+    hidden = (
+        "server.weighting = 'uniform'; server.aggregator = 'mean'; server.hiding = 'noisy_mean'",
+        "clients.teacher = { kind = 'frozen_linear', penalty = 1e-3 }",
+    )
+    finished(tiny_with(*LEARNT, *hidden), home)
+    assert read_json(home / "summary.json")["privacy"]["unit"] == "client"
+    made, _ = run(Asked(str(home), "quick"), silent)
+    [found] = [
+        row["figures"]
+        for row in made["findings"]
+        if row["attack"] == "adaptive" and row["defence"] == "8 bits"
+    ]
+    assert found["auc_interval"][0] > 0.65  # far beyond a coin
+    assert made["faults"] == []
+    assert not any("bound" in row["figures"] for row in made["findings"])
+    assert [d["mu"] for d in made["defences"]] == [None, None]
+
+
 def test_the_audit_of_a_run_is_of_its_own_mechanism(tmp_path):
     home = tmp_path / "run"
     wanted = "clients.mechanism = { kind = 'dp_gd', epsilon_target = 4.0, steps = 5 }"
