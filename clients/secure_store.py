@@ -16,7 +16,7 @@ class Attempt:
 
     Everything here is on disk when the method that writes it returns, so a client that is killed
     sends the same bytes again. The private key is deleted once the masked record is there: nobody
-    needs it any more.
+    needs it any more. If a client is killed between the two, :func:`tidied` deletes it.
 
     Attributes:
         home: the folder of all attempts.
@@ -74,6 +74,12 @@ class Attempt:
 
     def _write(self, part: str, data: bytes) -> None:
         write_bytes(self.home / f"{self.name}.{part}", data, _PRIVATE)
+
+
+def tidied(store: Path) -> None:
+    """Delete private keys that are not needed any more, as a kill may have left one."""
+    for path in (store / "sums").glob("*.masked"):
+        path.with_suffix(".secret").unlink(missing_ok=True)
 
 
 def agreed(store: Path) -> list[Roster]:

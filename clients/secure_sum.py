@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from clients.masking import mask
 from clients.outbound import sealed_masked
-from clients.secure_store import Attempt, agreed
+from clients.secure_store import Attempt, agreed, tidied
 from clients.store import Store
 from common.audit import AuditLog
 from common.fixed_point import Words
@@ -26,7 +26,9 @@ class Party:
     """A client as a member of secure sums."""
 
     def __init__(self, store: Store, terms: Terms, client: int, audit: AuditLog) -> None:
+        """Open a client's store, and delete keys that a kill may have left there."""
         self._store, self._terms, self.id, self._audit = store, terms, client, audit
+        tidied(store.root)
 
     def key(self, invitation: Roster) -> bytes:
         """This client's public key for one attempt: the same however often it is asked for.

@@ -7,6 +7,7 @@ unmasked at any time, nor a key that could unmask one.
 from collections.abc import Iterable
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from common.fixed_point import Words
 from common.masked import MaskedLayout, decode_masked
@@ -67,13 +68,19 @@ class SecureSum:
         return set(() if self._roster is None else self._roster.clients) - self._admitted.keys()
 
     def admit_key(self, client: int, key: bytes) -> Reason:
-        """Take a public key; the first one of a client stands."""
+        """Take a public key; the first one of a client stands.
+
+        A key with which nobody can agree on a secret is refused here: on the list it would fail
+        every honest member, and none of them could be told from the one who named it.
+        """
         if client not in self._expected or self._roster is not None:
             return Reason.wrong_client
         if len(key) != KEY_BYTES:
             return Reason.wrong_length
         if client in self._keys or key in self._keys.values():
             return Reason.duplicate
+        if not _agreeable(key):
+            return Reason.wrong_field
         self._keys[client] = key
         return Reason.accepted
 
@@ -159,3 +166,16 @@ class SecureSum:
 
     def _layout(self, roster: Roster) -> MaskedLayout:
         return MaskedLayout(self._terms.rows, len(self._terms.labels), roster.context, self._round)
+
+
+def _agreeable(key: bytes) -> bool:
+    """Whether a secret can be agreed on with a public key: it is no point of small order.
+
+    With such a point every exchange gives zeros, whoever's private key it is (RFC 7748, section
+    6.1), and the library refuses those. So one exchange with a key of no other use tells.
+    """
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
+    except ValueError:
+        return False
+    return True

@@ -108,11 +108,13 @@ class Runs:
         included: shape (R, m), bool, each with probability 1/2.
         marks: shape (R, m), what the release says of each canary; the larger, the likelier.
         epsilon: the largest that any training claims.
+        gaussian: whether every training says that all examples were part of each of its steps.
     """
 
     included: Masks
     marks: Floats
     epsilon: float
+    gaussian: bool
 
 
 class Auditor:
@@ -150,24 +152,25 @@ class Auditor:
                 what it leaves without any canary.
             step: told how many runs are done.
         """
-        included, marks, epsilons = [], [], [0.0]
+        included, marks, epsilons, whole = [], [], [0.0], True
         for number in range(count):
             there = self._drawn(name, number)
-            found, epsilon = self._marks(there, name, number)
+            found, epsilon, all_in = self._marks(there, name, number)
             if replayed:
                 found = found - self._marks(np.zeros_like(there), name, number, True)[0]
             included.append(there)
             marks.append(found)
             epsilons.append(epsilon)
+            whole = whole and all_in
             step(number + 1)
-        return Runs(np.stack(included), np.stack(marks), max(epsilons))
+        return Runs(np.stack(included), np.stack(marks), max(epsilons), whole)
 
     def _marks(
         self, included: Masks, name: str, number: int, filled: bool = False
-    ) -> tuple[Floats, float]:
+    ) -> tuple[Floats, float, bool]:
         holding = self._canaries.shard(included, filled)
-        fitted, epsilon = self._fitted(self._mechanism, holding, name, number)
-        return self._asked(fitted, self._reach), epsilon
+        fitted, epsilon, whole = self._fitted(self._mechanism, holding, name, number)
+        return self._asked(fitted, self._reach), epsilon, whole
 
     def _drawn(self, name: str, number: int) -> Masks:
         made: Masks = self._rngs(name, "there", number).random(len(self._canaries.labels)) < 0.5
@@ -175,10 +178,11 @@ class Auditor:
 
     def _fitted(
         self, mechanism: Mechanism, holding: Holding, name: str, number: int
-    ) -> tuple[FittedTeacher, float]:
+    ) -> tuple[FittedTeacher, float, bool]:
         rng = self._rngs(name, "fit", number)
         fitted, spent = mechanism.fit(self._recipe, holding, rng)
-        return fitted, mechanism.epsilon([] if spent is None else [spent])
+        whole = spent is not None and spent.sampling == 1
+        return fitted, mechanism.epsilon([] if spent is None else [spent]), whole
 
     def _asked(self, fitted: FittedTeacher, reach: float) -> Floats:
         """Log-odds of the canaries' labels on their lines, against the centre's: (m,)."""

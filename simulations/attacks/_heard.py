@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clients.mechanisms import Mechanism
 from clients.priors import corrected, shares
 from clients.teachers import FittedTeacher, Inputs, Teacher
 from common.arrays import Floats, Ints
-from common.biases import opinions_of_bias
 from common.blanks import blanks
 from common.encoders import encode_cached
 from common.fixed_point import Words, from_words
@@ -75,10 +73,7 @@ class Speaker:
         for model, seen in zip(models, labels, strict=True):
             said.append(defence.release(self._says(model, seen, texts), rng))
             spoken = self._says(model, seen, quiet)
-            own: Mechanism | None = defence.mechanism
-            noised = spoken if own is None else own.release(spoken)
-            bias = opinions_of_bias(noised, self.run.terms.bias).mean(axis=0)
-            towards.append(defence.alter(bias, rng).astype(np.float32))
+            towards.append(defence.bias(spoken, self.run.terms.bias, rng))
         return Heard(np.stack(said), np.stack(towards), size)
 
     def _says(self, model: FittedTeacher, labels: Ints, asked: Inputs) -> Floats:

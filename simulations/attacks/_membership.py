@@ -1,7 +1,7 @@
 """What all attacks on membership have in common: who is scored, and how it is told."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 from typing_extensions import override
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 Place = Literal["overlap", "disjoint"]
 UNASKED = "no candidate is among the texts that this run's clients were asked about"
+FEWEST: Final = 10
+"""Wrongly accused outsiders that a rate must allow before a breach can be told from chance."""
+
+
+class Ranking(NamedTuple):
+    """How likely each candidate of each target is held for a member, and the truth.
+
+    Attributes:
+        scores: shape (T, P), the larger, the likelier.
+        inside: shape (T, P).
+    """
+
+    scores: Floats
+    inside: Masks
 
 
 class Membership(Attack):
@@ -57,22 +71,56 @@ class Membership(Attack):
         return made
 
     def _judged(self, scene: Scene, seen: Seen) -> Finding:
-        kind, rng = kind_of(self), scene.game.rng("draws")  # the same models for every row
-        found = membership(self.scores(scene, seen), scene.inside, rng)
-        return told(kind, seen, self.place, found)
+        ranking = Ranking(self.scores(scene, seen), scene.inside)
+        rng = scene.game.rng("draws")  # the same models for every row
+        return told(kind_of(self), seen, self.place, ranking, rng)
 
 
-def told(kind: str, seen: Seen, place: str, found: dict[str, Any]) -> Finding:
-    """A finding about membership, with what a guarantee allows beside it."""
-    figures, fault = _beside(found, seen), ""
-    for rate, bound in figures.get("bound", {}).items():
-        low = found["tpr_interval"][rate][0]
-        if low > bound:
-            fault = (
-                f"{kind} finds {low:.2%} of the members at {float(rate):.1%} false alarms, more "
-                f"than the guarantee of {seen.defence.name!r} allows"
-            )
-    return Finding(kind, seen.defence.name, place, figures, in_words(found), fault)
+def told(kind: str, seen: Seen, place: str, ranking: Ranking, rng: np.random.Generator) -> Finding:
+    """A finding about membership, with what a guarantee allows beside it.
+
+    At a rate that wrongly accuses fewer than :data:`FEWEST` outsiders an interval over models
+    means little: below one outsider it is about no false alarm at all. If there is such a rate,
+    what is found is also held against the guarantee by a bound that is made for few decisions
+    (:func:`simulations.attacks._figures.excess`).
+    """
+    found = membership(*ranking, rng)
+    rates = [rate for rate in RATES if found["negatives"] * rate >= FEWEST]
+    breaches = [_at_rate(found, seen, rate) for rate in rates]
+    if len(rates) < len(RATES):
+        breaches.append(_at_all(ranking, seen))
+    more = next((f"{kind} finds {breach}" for breach in breaches if breach), "")
+    return Finding(kind, seen.defence.name, place, _beside(found, seen), in_words(found), more)
+
+
+def _at_rate(found: dict[str, Any], seen: Seen, rate: float) -> str:
+    """How a guarantee is broken at one rate of false alarms; empty if it is not."""
+    low, bound = found["tpr_interval"][str(rate)][0], seen.allows(rate)
+    if bound is None or low <= bound:
+        return ""
+    return (
+        f"{low:.2%} of the members at {rate:.1%} false alarms, more than the guarantee of "
+        f"{seen.defence.name!r} allows"
+    )
+
+
+def _at_all(ranking: Ranking, seen: Seen) -> str:
+    """The same by the bound for few decisions."""
+    over = _over(ranking, seen)
+    if over <= 0:
+        return ""
+    return (
+        f"more of the members than the guarantee of {seen.defence.name!r} allows, by {over:.1%} "
+        "of them at the least"
+    )
+
+
+def _over(ranking: Ranking, seen: Seen) -> float:
+    """By how much at the least more members are found than a guarantee allows; 0 without one."""
+    if seen.allows(RATES[0]) is None:
+        return 0.0
+    scores, inside = ranking.scores.ravel(), ranking.inside.ravel()
+    return excess(scores, inside, lambda rate: seen.allows(rate) or 0.0)
 
 
 def told_of_run(kind: str, seen: Seen, place: str, scores: Floats, taken: "Taken") -> Finding:
@@ -90,15 +138,13 @@ def told_of_run(kind: str, seen: Seen, place: str, scores: Floats, taken: "Taken
     """
     inside: Masks = taken.inside
     found = membership(scores, inside, taken.rng("draws")) | _hit(scores, inside, taken)
-    figures, fault = _beside(found, seen), ""
-    if "bound" in figures:
-        over = excess(scores.ravel(), inside.ravel(), lambda rate: seen.allows(rate) or 0.0)
-        if over > 0:
-            fault = (
-                f"{kind} finds more of the members than the guarantee of this run allows, by "
-                f"{over:.1%} of them at the least"
-            )
-    return Finding(kind, seen.defence.name, place, figures, in_words(found), fault)
+    fault = ""
+    if (over := _over(Ranking(scores, inside), seen)) > 0:
+        fault = (
+            f"{kind} finds more of the members than the guarantee of this run allows, by "
+            f"{over:.1%} of them at the least"
+        )
+    return Finding(kind, seen.defence.name, place, _beside(found, seen), in_words(found), fault)
 
 
 def _hit(scores: Floats, inside: Masks, taken: "Taken") -> dict[str, Any]:

@@ -32,6 +32,7 @@ def lines(made: Mapping[str, Any], folder: Path) -> list[str]:
         *(f"{name}: {sentence}" for name, sentence in headlines(made)),
         *(f"{name}: not played, {why}" for name, why in made["not_played"].items()),
         "",
+        *_hit(made),
         *(f"FAILED: {fault}" for fault in made["faults"]),
         READING,
         made["use"],
@@ -58,7 +59,9 @@ def page(made: Mapping[str, Any]) -> str:
         strongest=[(d, cells(made, d["name"])) for d in made["defences"]],
         headlines=headlines(made),
         ranked=[
-            (row, _ranking(row["figures"])) for row in made["findings"] if "auc" in row["figures"]
+            (row, _ranking(made, row["figures"]))
+            for row in made["findings"]
+            if "auc" in row["figures"]
         ],
         others=[row for row in made["findings"] if "auc" not in row["figures"]],
         reading=READING,
@@ -66,10 +69,6 @@ def page(made: Mapping[str, Any]) -> str:
         settings=tomli_w.dumps(made["settings"]),
     )
     return text
-
-
-def _found(made: Mapping[str, Any], ranked: bool) -> list[Any]:
-    return [row for row in made["findings"] if ("auc" in row["figures"]) == ranked]
 
 
 def cells(made: Mapping[str, Any], defence: str) -> list[str]:
@@ -94,18 +93,35 @@ def _accuracy(value: float | None) -> str:
     return f"{'-':>10}" if value is None else f"{value:>10.1%}"
 
 
-def _ranking(figures: Mapping[str, Any]) -> list[str]:
+def _ranking(made: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
     rates = [str(rate) for rate in RATES]
     spans = [(figures["auc"], figures["auc_interval"])]
     spans += [(figures["tpr"][r], figures["tpr_interval"][r]) for r in rates]
     bound = figures.get("bound")
-    worst = figures["worst"]["auc"]
     return [
         *(_span(value, interval) for value, interval in spans),
         "\N{EN DASH}" if bound is None else f"{bound[rates[0]]:.1%}",
-        "\N{EN DASH}" if worst is None else f"{worst:.0%}",
+        _worst(made, figures) or "\N{EN DASH}",
         f"{figures['decisions']:,}",
     ]
+
+
+def _worst(made: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    """How well the worst-hit candidates are told apart, and which rows of the data they are."""
+    worst = figures["worst"]
+    if worst["auc"] is None:
+        return ""
+    rows = [made["game"]["candidate_rows"][place] for place in worst["candidates"]]
+    return f"{worst['auc']:.0%} (rows {', '.join(map(str, rows))})"
+
+
+def _hit(made: Mapping[str, Any]) -> list[str]:
+    """Who is hit most by the strongest attack on the experiment's own release, if that is told."""
+    own = next(d["name"] for d in made["defences"] if d["own"])
+    best = made["strongest"].get(own, {}).get("auc", {}).get("attack")
+    rows = [r for r in made["findings"] if (r["attack"], r["defence"]) == (best, own)]
+    told = [_worst(made, row["figures"]) for row in rows]
+    return [f"worst hit, by {best}: told apart {one}" for one in told if one]
 
 
 def _span(value: float, interval: list[float]) -> str:

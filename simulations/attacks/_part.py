@@ -1,6 +1,6 @@
 """One client of a finished run: its game, and what others would have sent in its place."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from clients.teachers import FittedTeacher, Inputs
 from common.arrays import Floats
 from common.encoders import encode_cached
 from common.predictions import Predictions
-from common.seeds import derive, stream
+from common.seeds import stream
 from simulations.attacks._figures import Masks
 from simulations.attacks._game import Game
 from simulations.attacks._heard import Heard, Speaker
 from simulations.attacks._promise import NOTHING, Promise
 from simulations.attacks._release import FLOAT, Defence, Said, at_width
-from simulations.attacks._scene import Scene, Seen
+from simulations.attacks._scene import Scene, Seen, noise_seed, repeatable
 from simulations.attacks._stores import Chosen, FinishedRun, game_of, said_by
 from simulations.attacks._training import Trained, rows_of, train
 from simulations.examination import private_shelf
@@ -74,7 +74,9 @@ def part_of(run: FinishedRun, client: int, chosen: Chosen, promise: Promise) -> 
 
     mechanism = own.mechanism if own.mechanism is not None and own.mechanism.trains else None
     plain = _shadows(game, shadowed, None)
-    likewise = _shadows(game, shadowed, _repeatable(mechanism, game)) if mechanism else plain
+    likewise = plain
+    if mechanism is not None:
+        likewise = _shadows(game, shadowed, repeatable(mechanism, noise_seed(game)))
     heard = {CONTROL: shadow(plain, bare), own.name: shadow(likewise, own)}
     teacher, usual = _teacher(run, client, game), _as_usual(run, client, game)
     truth = run.store(client).shard()[1]
@@ -105,15 +107,6 @@ def _fewer(heard: dict[str, Heard], run: FinishedRun) -> dict[str, Heard]:
 
 def _shadows(game: Game, inside: Masks, mechanism: Mechanism | None) -> Trained:
     return train(game, rows_of(inside), "shadow", mechanism, lambda *_: None)
-
-
-def _repeatable(mechanism: Mechanism, game: Game) -> Mechanism:
-    """With seeded noise where it can be, so that figures repeat: these are the attacker's own."""
-    if "noise_seed" not in {f.name for f in fields(mechanism)}:  # type: ignore[arg-type]
-        return mechanism
-    seed = derive(game.seed, "attack", "noise") % 2**32
-    made: Mechanism = replace(mechanism, noise_seed=seed)  # type: ignore[type-var]
-    return made
 
 
 def _teacher(run: FinishedRun, client: int, game: Game) -> FittedTeacher:

@@ -24,7 +24,13 @@ NOTHING = Promise()
 
 
 def promise_of(run: FinishedRun) -> Promise:
-    """Of all trainings of the client that spent most."""
+    """Of all trainings of the client that spent most.
+
+    What a trusted server hides covers its student and what it tells, and no answer: the attacks are
+    on answers, and such a student is not attacked. So nothing is held against that guarantee.
+    """
+    if run.experiment.server.hiding is not None:
+        return NOTHING
     made = guarantee(run.folder, run.experiment)
     if made["epsilon"] is None:
         return NOTHING

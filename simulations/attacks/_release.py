@@ -13,6 +13,7 @@ import numpy as np
 from clients.mechanisms import Mechanism
 from clients.mechanisms.dp_gd import DpGd
 from common.arrays import Floats
+from common.biases import Bias, opinions_of_bias
 from common.gaussian_dp import epsilon_of
 from common.quantise import to_codes, to_probs
 
@@ -47,8 +48,15 @@ class Defence:
 
     def release(self, probs: Floats, rng: np.random.Generator) -> Floats:
         """What leaves the clients, float32."""
-        told = probs if self.mechanism is None else self.mechanism.release(probs)
-        return self.alter(told, rng).astype(np.float32)
+        return self.alter(self._said(probs), rng).astype(np.float32)
+
+    def bias(self, quiet: Floats, how: Bias, rng: np.random.Generator) -> Floats:
+        """The bias that leaves the clients, from what they say of the blanks; (C,), float32."""
+        said = opinions_of_bias(self._said(quiet), how).mean(axis=0)
+        return self.alter(said, rng).astype(np.float32)
+
+    def _said(self, probs: Floats) -> Floats:
+        return probs if self.mechanism is None else self.mechanism.release(probs)
 
 
 @dataclass(frozen=True, eq=False)

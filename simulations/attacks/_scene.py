@@ -1,6 +1,6 @@
 """A game with its models: what every attack of a battery is handed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -102,6 +102,14 @@ def set_up(game: Game, progress: Progress, offered: tuple[Defence, ...] | None =
 def noise_seed(game: Game) -> int:
     """Of a guarantee's noise in a game, so that figures repeat; no attack makes use of it."""
     return derive(game.seed, "attack", "noise") % 2**32
+
+
+def repeatable(mechanism: Mechanism, seed: int) -> Mechanism:
+    """With seeded noise where it can be, so that figures repeat: for the attacker's own models."""
+    if "noise_seed" not in {field.name for field in fields(mechanism)}:  # type: ignore[arg-type]
+        return mechanism
+    made: Mechanism = replace(mechanism, noise_seed=seed)  # type: ignore[type-var]
+    return made
 
 
 def own_mechanism(game: Game) -> Mechanism | None:

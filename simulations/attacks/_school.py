@@ -21,6 +21,7 @@ from simulations.attacks._heard import summed
 from simulations.attacks._stores import FinishedRun
 from simulations.examination import private_shelf
 
+NOISED = "the server noises what its student learns, and students of shadow models do without"
 _SIMULATED = frozenset({"bias", "num_examples", "labels"})
 
 
@@ -65,7 +66,7 @@ def obstacle(run: FinishedRun) -> str | None:
     if missing := run.experiment.server.weighting.needs - _SIMULATED:
         return f"the server weighs by {', '.join(sorted(missing))}, which shadow models do not say"
     if run.experiment.server.hiding is not None:
-        return "the server noises what its student learns, and students of shadow models do without"
+        return NOISED
     if run.experiment.clients.num_subclasses > 1:
         return "the student learns pseudo-subclasses, which shadow models do not say"
     return None

@@ -71,14 +71,17 @@ def listen(game: Game, trained: Trained) -> Said:
 
 
 def _answers(game: Game, trained: Trained, asked: Inputs) -> Floats:
-    strength, said = game.experiment.clients.prior_correction, []
-    for model, rows in zip(trained.models, trained.rows, strict=True):
-        probs = model.predict(asked)
-        if strength is not None:  # as a client does it
-            prior = shares(game.pool.labels[rows], game.num_labels)
-            probs = corrected(probs, prior, strength)
-        said.append(probs)
-    return np.stack(said)
+    return np.stack([says(game, trained, number, asked) for number in range(len(trained.models))])
+
+
+def says(game: Game, trained: Trained, number: int, asked: Inputs) -> Floats:
+    """What one of some models says as a client does, before anything is altered, (N, C)."""
+    probs = trained.models[number].predict(asked)
+    strength = game.experiment.clients.prior_correction
+    if strength is None:
+        return probs
+    prior = shares(game.pool.labels[trained.rows[number]], game.num_labels)
+    return corrected(probs, prior, strength)
 
 
 def _privately(

@@ -35,8 +35,10 @@ class Audit(Attack):
     learn from. Two bounds, each at 97.5 %: of the one run with (epsilon, delta) alone (Steinke,
     Nasr, Jagielski. *Privacy Auditing with One (1) Training Run*, NeurIPS 2023,
     https://arxiv.org/abs/2305.08846), and, where the mechanism is Gaussian, of mu over all runs
-    (Nasr et al., USENIX Security 2023). A mechanism whose noise is seeded is audited by somebody
-    who knows the seed. The bound says what was found, and never that there is no more.
+    (Nasr et al., USENIX Security 2023). Steps on samples are not Gaussian: what is found of mu is
+    no epsilon of theirs, and the first bound is all there is. A mechanism whose noise is seeded is
+    audited by somebody who knows the seed. The bound says what was found, and never that there is
+    no more.
 
     Attributes:
         significance: of both bounds together.
@@ -97,8 +99,8 @@ class Audit(Attack):
 
         Returns:
             ``epsilon_claimed``, ``epsilon_lower`` and its parts ``one_run`` and ``gaussian``
-            (None where the mechanism is not Gaussian), ``mu_lower``, ``correct``, the share of
-            right guesses, ``canaries``, ``runs``, ``replayed``.
+            (None where steps were sampled, or without delta), ``mu_lower``, ``correct``, the
+            share of right guesses, ``canaries``, ``runs``, ``replayed``.
         """
         count = game.size.audits
         auditor = Auditor(
@@ -126,7 +128,9 @@ class Audit(Attack):
         correct = int(right[0, first].sum())
         one_run = one_run_epsilon(right.shape[1], half, correct, delta or 0.0, one)
         mu = gaussian_mu(right.mean(axis=1), one)
-        gaussian = None if delta is None else (epsilon_of(mu, delta) if mu > 0 else 0.0)
+        gaussian = None
+        if delta is not None and learned.gaussian and judged.gaussian:
+            gaussian = epsilon_of(mu, delta) if mu > 0 else 0.0
         return {
             "epsilon_claimed": judged.epsilon if math.isfinite(judged.epsilon) else None,
             "epsilon_lower": max(one_run, gaussian or 0.0),

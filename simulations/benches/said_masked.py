@@ -18,6 +18,13 @@ from simulations.benches.streams import Judge, Scene, scene
 _SPEAKERS: Final = (*CLIENTS, STRANGER)
 _COLUMNS: Final = 5  # three labels, the weight, the count
 _ROWS: Final = 4
+_PRIME: Final = 2**255 - 19
+_ORDER_EIGHT: Final = 325606250916557431795983626356110631294008115727848805560023387167927233504
+_OTHER_ORDER_EIGHT: Final = (
+    39382357235489614581723060781553021112529911719440698176882885853963445705823
+)
+_SMALL: Final = (0, 1, _PRIME - 1, _ORDER_EIGHT, _OTHER_ORDER_EIGHT)
+"""Points with which every exchange gives zeros, of https://cr.yp.to/ecdh.html#validate."""
 
 
 class _Once(Judge):
@@ -58,6 +65,8 @@ class _Keys(_Once):
     def _wrong(self, speaker: int, data: bytes) -> str | None:
         if len(data) != 32:
             return "length"
+        if int.from_bytes(data, "little") % 2**255 % _PRIME in _SMALL:
+            return "small order"
         return "another's" if data in self._taken.values() else None
 
 
@@ -88,7 +97,7 @@ def keys(rng: np.random.Generator, gate: type[SecureSum] = SecureSum) -> list[Sc
     """Everybody names keys, a stranger too, and some name each other's."""
     agreed = terms(rng)
     good = {client: [rng.bytes(32) for _ in range(3)] for client in _SPEAKERS}
-    strays = [rng.bytes(31), rng.bytes(33), rng.bytes(64), b""]
+    strays = [rng.bytes(31), rng.bytes(33), rng.bytes(64), b"", bytes(32)]
     return [scene(good, strays, lambda: _Keys(gate(agreed, ROUND, CLIENTS, [])))]
 
 

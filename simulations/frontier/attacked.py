@@ -4,11 +4,10 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clients.mechanisms import Mechanism
 from common.configure import dump, find, kinds
 from common.files import read_json, write_json
 from simulations.attacks import Attack, Finding
@@ -17,7 +16,7 @@ from simulations.attacks._figures import RATES, most_tpr
 from simulations.attacks._game import SIZES, Game, Size, draw
 from simulations.attacks._membership import Membership
 from simulations.attacks._release import Defence, at_width, obfuscations
-from simulations.attacks._scene import Scene, accuracy, noise_seed, set_up
+from simulations.attacks._scene import Scene, accuracy, noise_seed, repeatable, set_up
 from simulations.attacks.label_only import LabelOnly
 from simulations.events import silent
 from simulations.finished import one_thread, seeded
@@ -27,8 +26,6 @@ MEASURES = ("auc", *(f"tpr_{rate}" for rate in RATES))
 """Of the strongest attack: area under the curve, and members found at each rate."""
 
 _DIGITS = 8
-_FEWEST = 10
-"""Wrongly accused outsiders that a rate must allow before a breach can be told from chance."""
 
 
 def attacked(level: Level, seed: int, battery: str, folder: Path) -> dict[str, Any]:
@@ -78,15 +75,12 @@ def _played(game: Game, level: Level, size: Size) -> dict[str, Any]:
         "records": len(game.pool) // 2,
         "decisions": size.targets * len(game.pool),
         "models": [size.targets, size.shadows],
-        "faults": _faults(findings, level, scene),
+        "faults": _faults(findings, level),
     }
 
 
-def _faults(findings: list[Finding], level: Level, scene: Scene) -> list[str]:
-    """Promises that were broken; too few outsiders can refute nothing about the smallest rate."""
-    outsiders = int((~scene.inside).sum())
-    if level.epsilon is None or outsiders * min(RATES) < _FEWEST:
-        return []
+def _faults(findings: list[Finding], level: Level) -> list[str]:
+    """Promises that were broken."""
     return [f"epsilon {level.epsilon:g}: {found.fault}" for found in findings if found.fault]
 
 
@@ -102,15 +96,8 @@ def _offered(game: Game, level: Level) -> tuple[Defence, ...]:
     if own is None:
         bits, rows = level.experiment.wire.bits, len(game.shared)
         return (*(at_width(b, "codes alone") for b in level.bits), *obfuscations(bits, rows))
-    told, mechanism = f"epsilon {level.epsilon:g}", _repeatable(own, noise_seed(game))
+    told, mechanism = f"epsilon {level.epsilon:g}", repeatable(own, noise_seed(game))
     return tuple(at_width(b, told, mechanism) for b in level.bits)
-
-
-def _repeatable(mechanism: Mechanism, seed: int) -> Mechanism:
-    if "noise_seed" not in {field.name for field in fields(mechanism)}:  # type: ignore[arg-type]
-        return mechanism
-    made: Mechanism = replace(mechanism, noise_seed=seed)  # type: ignore[type-var]
-    return made
 
 
 def _best(findings: list[Finding]) -> dict[str, Any]:

@@ -70,6 +70,21 @@ def test_asked_twice_it_says_the_same_and_forgets_its_key(folder, six):
     ]
 
 
+def test_a_kill_before_the_key_is_forgotten_leaves_it_no_longer_than_to_the_next_opening(
+    folder, six
+):
+    home = folder / "clients" / "2" / "sums"
+    roster = listed(invitation(folder), six)
+    secret = (home / "1-1.secret").read_bytes()
+    six[2].contribute(roster)
+    (home / "1-1.secret").write_bytes(secret)  # as if killed between the record and the key
+    later = Client(Store(folder / "clients" / "2"))
+    assert not (home / "1-1.secret").exists()
+    waiting = later.name_key(invitation(folder, 1, 2))
+    assert Client(Store(folder / "clients" / "2")).name_key(invitation(folder, 1, 2)) == waiting
+    assert (home / "1-2.secret").exists()  # one that is still needed stays
+
+
 def test_what_is_kept_is_nobody_elses_to_read(folder, six):
     roster = listed(invitation(folder), six)
     six[0].contribute(roster)

@@ -94,6 +94,18 @@ def test_r25_two_of_ten_lie_and_the_student_stays_in_its_band(stage, honest_mean
             assert found > honest_mean - band, lying
 
 
+@pytest.mark.parametrize("kind", sorted({"mean", *BEARS_HALF}))
+def test_r25_four_of_ten_break_the_mean_and_six_every_rule(stage, honest_mean, kind):
+    """Positive control: with few liars these worlds are too kind to tell the rules apart."""
+    poison = find(Poison, "lma")()
+    four, six = (accuracy(stage, kind, Case(poison, liars)) for liars in (4, 6))
+    assert six < 0.1
+    if kind == "mean":
+        assert four < honest_mean - WIDE
+    else:
+        assert four > honest_mean - 0.08
+
+
 @pytest.mark.parametrize("kind", kinds(Aggregator))
 def test_r25_clones_beat_every_rule_but_those_that_bear_nearly_half(stage, honest_mean, kind):
     """Two attackers of three names are six of fourteen."""

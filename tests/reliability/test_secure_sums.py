@@ -148,6 +148,23 @@ def test_r26_a_party_that_drops_out_before_the_list_is_not_on_it(tmp_path):
     assert np.array_equal(total(served.folder), exact(served.folder, {0, 1, 2, 3, 5}))
 
 
+def test_r26_who_names_a_key_that_fails_everybody_is_refused_alone(tmp_path):
+    """With zeros for a public key no other member could mask, and those would be blamed."""
+
+    def tamper(message, answer):
+        if message.metadata.message_type != KEY or unpack_roster(message.content)[2] != [2]:
+            return answer
+        record = answer.content["keys"]
+        record["2"] = Array("uint8", (32,), record["2"].stype, bytes(32))
+        return answer
+
+    served = Served(tmp_path / "run", tamper=tamper).go()
+    assert lists(served.folder) == {"1-1": {0, 1, 3, 4, 5}}
+    assert np.array_equal(total(served.folder), exact(served.folder, {0, 1, 3, 4, 5}))
+    assert tallies(served.folder)[2] == ("quarantined", "wrong_field")
+    assert {tallies(served.folder)[k] for k in (0, 1, 3, 4, 5)} == {("answered", "accepted")}
+
+
 def test_r26_a_moment_of_silence_costs_no_attempt(tmp_path):
     asked = []
 

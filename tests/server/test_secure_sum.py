@@ -80,6 +80,32 @@ def test_keys_are_judged():
     assert made.admit_key(1, key) is Reason.duplicate
 
 
+LOW = {
+    "zero": bytes(32),
+    "one": b"\x01" + bytes(31),
+    "order eight": bytes.fromhex(
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"
+    ),
+    "minus one": (2**255 - 20).to_bytes(32, "little"),
+    "zero, not reduced": (2**255 - 19).to_bytes(32, "little"),
+    "one, not reduced": (2**255 - 18).to_bytes(32, "little"),
+    "zero, high bit": bytes(31) + b"\x80",
+}
+"""Points of small order, of https://cr.yp.to/ecdh.html#validate and of how they may be written."""
+
+
+@pytest.mark.parametrize("key", LOW.values(), ids=LOW)
+def test_a_key_that_fails_every_member_gets_on_no_list(key):
+    made = gate()
+    assert made.admit_key(0, key) is Reason.wrong_field
+    name(made, range(1, 6))
+    roster = made.close()
+    assert roster.clients == set(range(1, 6))
+    assert made.admit(1, sent(roster, 1)) is Reason.accepted
+    with pytest.raises(ValueError, match="shared key"):
+        mask(words_of(1), secret(1), 1, Roster(1, 1, bytes(32), ((0, key), *roster.members)))
+
+
 def test_records_are_judged():
     made = gate()
     name(made, range(6))

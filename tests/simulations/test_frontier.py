@@ -233,13 +233,11 @@ def test_without_full_guarantees_stand_at_one_width():
     assert guarded(cross, levels(cross)[0].experiment)[-1] == SHORT[0]
 
 
-def test_breaches_count_where_there_are_outsiders_enough(made, monkeypatch):
+def test_breaches_are_told_with_the_epsilon_that_they_break():
     level = levels(asked())[1]
-    scene = set_up(draw(seeded(level.experiment, 0), SMALL, silent), silent)
     breach = [Finding("lira", "8 bits", "overlap", {}, "", "lira finds too many")]
-    assert attacking._faults(breach, level, scene) == []
-    monkeypatch.setattr(attacking, "_FEWEST", 0)
-    assert attacking._faults(breach, level, scene) == ["epsilon 8: lira finds too many"]
+    fine = [Finding("rmia", "8 bits", "overlap", {}, "")]
+    assert attacking._faults(breach + fine, level) == ["epsilon 8: lira finds too many"]
 
 
 def test_refusals(tmp_path):

@@ -1,7 +1,10 @@
 """Games with a known answer, made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from common.encoders.numbers import Numbers
 from simulations.attacks._game import Game, Rows, Size
 from simulations.attacks._scene import set_up
 from simulations.events import silent
@@ -11,10 +14,10 @@ SMALL = Size(60, 80, 40, targets=12, shadows=12, federations=(2, 4), audits=6)
 """A battery of seconds."""
 
 
-def game(recipe, signal=0.0, features=48, size=SMALL, seed=0, bits=8):
+def game(recipe, signal=0.0, features=48, size=SMALL, seed=0, bits=8, settings=()):
     """Random features; the labels follow one of them as far as ``signal`` goes, else chance."""
     rng = np.random.default_rng(seed)
-    experiment = tiny_with(f"wire.bits = {bits}")
+    experiment = tiny_with(f"wire.bits = {bits}", *settings)
 
     def rows(count, first):
         view = rng.normal(size=(count, features)).astype(np.float32)
@@ -27,6 +30,19 @@ def game(recipe, signal=0.0, features=48, size=SMALL, seed=0, bits=8):
     return Game(
         experiment, recipe, experiment.clients.encoder, geometry, *parts, seed=seed, size=size
     )
+
+
+def legible(made):
+    """The same game with texts in which the features stand, as a student reads them."""
+    reader = Numbers(made.pool.view.shape[1], low=-8.0, high=8.0)
+
+    def written(rows):
+        texts = tuple(" ".join(f"{number:.5f}" for number in row) for row in rows.view)
+        view = reader.encode(texts)
+        return replace(rows, texts=texts, view=view, inputs=view)
+
+    parts = {name: written(getattr(made, name)) for name in ("pool", "shared", "fresh")}
+    return replace(made, encoder=reader, **parts)
 
 
 def scene(recipe, **how):

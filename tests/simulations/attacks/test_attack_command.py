@@ -2,9 +2,11 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from clients.store import Store
 from common.failures import ConfigError, FolderError
@@ -88,6 +90,18 @@ def test_what_is_told(tmp_path):
     text = "\n".join(lines(made, folder))
     assert "strongest attack on" in text
     assert all(sentence in text for _, sentence in headlines(made))
+    kinds_of = {"adaptive", "label_only", "lira", "naive", "rmia", "rmia_disjoint"}
+    [by] = [line for line in text.splitlines() if line.startswith("worst hit, by ")]
+    assert by.split()[3].rstrip(":") in kinds_of
+    hit = next(r for r in rows if r["attack"] == best["attack"])["figures"]["worst"]
+    numbers = [made["game"]["candidate_rows"][place] for place in hit["candidates"]]
+    assert by.endswith(f"(rows {', '.join(map(str, numbers))})")
+    shown = page(made)
+    assert by.split(" apart ")[1] in shown
+    others = [row for row in made["findings"] if "auc" not in row["figures"]]
+    assert others
+    assert all(escape(row["sentence"]) in shown for row in others)
+    assert "tv_blind" not in shown
     assert "http" not in page(made).replace("http://www.w3.org", "")  # opens from disk alone
 
 
@@ -234,6 +248,46 @@ def test_a_promise_that_the_teachers_do_not_keep_ends_with_seven(tmp_path, monke
     code, said = called(monkeypatch, capsys, home, "--quiet")
     assert code == 7
     assert "more of the members than the guarantee of this run allows" in said.err
+
+
+def test_answers_are_not_held_against_a_guarantee_that_covers_the_student_alone(tmp_path):
+    """A trusted server hides clients from its student; what they answer shows them whole."""
+    home = tmp_path / "run"
+    hidden = (
+        "server.weighting = 'uniform'; server.aggregator = 'mean'; server.hiding = 'noisy_mean'",
+        "clients.teacher = { kind = 'frozen_linear', penalty = 1e-3 }",
+    )
+    finished(tiny_with(*LEARNT, *hidden), home)
+    assert read_json(home / "summary.json")["privacy"]["unit"] == "client"
+    made, _ = run(Asked(str(home), "quick"), silent)
+    [found] = [
+        row["figures"]
+        for row in made["findings"]
+        if row["attack"] == "adaptive" and row["defence"] == "8 bits"
+    ]
+    assert found["auc_interval"][0] > 0.65  # far beyond a coin
+    assert made["faults"] == []
+    assert not any("bound" in row["figures"] for row in made["findings"])
+    assert [d["mu"] for d in made["defences"]] == [None, None]
+
+
+def test_r27_an_audit_that_refutes_the_claim_ends_with_seven(tmp_path, monkeypatch, capsys):
+    """Positive control: the experiment's noise is seeded, and its auditor knows the seed."""
+    monkeypatch.setitem(_game.SIZES, "quick", replace(SMALL, audits=16))
+    seeded = (
+        "clients.mechanism = { kind = 'dp_gd', epsilon_target = 2.0, noise_seed = 7, "
+        "learning_rate = 0.01, momentum = 0.0 }"
+    )
+    words = ["synthetic", "--out", tmp_path, "--quiet"]
+    for override in (*TINY, *LEARNT, seeded):
+        words += ["--set", override]
+    code, said = called(monkeypatch, capsys, *words)
+    assert code == 7
+    assert "the noise is seeded, remove noise_seed" in said.err
+    made = read_json(tmp_path / "attack.json")
+    [found] = [row for row in made["findings"] if row["attack"] == "audit"]
+    assert found["figures"]["epsilon_lower"] > found["figures"]["epsilon_claimed"]
+    assert found["figures"]["replayed"]
 
 
 def test_the_audit_of_a_run_is_of_its_own_mechanism(tmp_path):

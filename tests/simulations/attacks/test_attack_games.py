@@ -11,12 +11,13 @@ from clients.mechanisms.dp_gd import DpGd
 from clients.teachers.frozen_linear import FrozenLinear
 from clients.teachers.frozen_mlp import FrozenMlp
 from common.configure import find, kinds, load
+from common.encoders.numbers import Numbers
 from common.gaussian_dp import epsilon_of, mu_of
 from simulations.attacks import Attack
 from simulations.attacks._canaries import plant
-from simulations.attacks._membership import Membership
+from simulations.attacks._membership import Membership, Ranking, told
 from simulations.attacks._release import Defence, quantised
-from simulations.attacks._scene import narrowed
+from simulations.attacks._scene import narrowed, set_up
 from simulations.attacks._training import listen, rows_of, train
 from simulations.attacks.adaptive import Adaptive
 from simulations.attacks.audit import Audit
@@ -37,6 +38,7 @@ MEMBERSHIP = [
     if issubclass(member, Membership)
 ]
 DELTA = 1e-5
+BARE = Defence("8 bits", "", quantised(8), 1 / 255)
 
 
 @lru_cache(maxsize=1)
@@ -111,7 +113,32 @@ def test_a_broken_promise_about_members_is_a_fault():
     row = memorising().rows[0]
     broken = narrowed(memorising(), (replace(row, mu=0.01),))
     (found,) = Lira().run(broken)
-    assert "more than the guarantee" in found.fault
+    assert "than the guarantee of" in found.fault
+
+
+def ranked(found_first, decisions=720):
+    """A few members above all else, then everybody by chance: no promise of 1 % is broken so."""
+    inside = np.tile([True, False], (12, decisions // 24))
+    scores = np.random.default_rng(0).normal(size=inside.shape)
+    scores[:, 0 : 2 * found_first : 2] += 100.0
+    return Ranking(scores, inside)
+
+
+def test_of_few_outsiders_nothing_is_known_at_a_rate_that_accuses_none_of_them():
+    """Of 360, 0.1 % is none: that a member stands above all of them says nothing of that rate."""
+    kept = replace(memorising().rows[0], mu=1.0)
+    found = told("lira", kept, "overlap", ranked(2), np.random.default_rng(1))
+    assert found.figures["negatives"] == 360
+    assert found.figures["tpr_interval"]["0.001"][0] > found.figures["bound"]["0.001"]
+    assert not found.fault
+    found = told("lira", kept, "overlap", ranked(2, 24_000), np.random.default_rng(1))
+    assert found.figures["negatives"] == 12_000
+    assert not found.fault
+    found = told("lira", kept, "overlap", ranked(200, 24_000), np.random.default_rng(1))
+    assert "at 1.0% false alarms, more than the guarantee" in found.fault
+    few = told("lira", kept, "overlap", ranked(25), np.random.default_rng(1))
+    assert "by" in few.fault
+    assert "of them at the least" in few.fault
 
 
 def test_a_guarantee_over_samples_is_held_against_its_epsilon_and_delta():
@@ -125,7 +152,7 @@ def test_a_guarantee_over_samples_is_held_against_its_epsilon_and_delta():
     row = replace(memorising().rows[0], claim=(0.01, DELTA))
     (found,) = Lira().run(narrowed(memorising(), (row,)))
     assert found.figures["bound"]["0.01"] == pytest.approx(0.01 * np.exp(0.01) + DELTA)
-    assert "more than the guarantee" in found.fault
+    assert "than the guarantee of" in found.fault
 
 
 def test_guarantees_and_hard_labels_give_less_away_than_nothing_at_all():
@@ -148,6 +175,21 @@ def test_labels_of_skewed_clients_are_told_better_than_blindly():
     for found in LabelDistribution().run(made):
         assert found.figures["tv"] < found.figures["tv_blind"]
         assert found.figures["absent_auc"] is None or found.figures["absent_auc"] > 0.6
+
+
+def test_pictures_are_drawn_from_a_teacher_that_learned_and_not_from_one_that_did_not():
+    """Positive control: random features that labels follow stand for pictures of the classes."""
+
+    def drawn(recipe):
+        made = replace(game(recipe, signal=3.0, features=16), encoder=Numbers(16))
+        (found,) = Inversion().run(set_up(made, silent, (BARE,)))
+        return found.figures
+
+    learned, nothing = drawn(FrozenLinear(penalty=0.1)), drawn(FrozenLinear(penalty=1e15))
+    assert learned["correlation"] > learned["correlation_prior"] + 0.4
+    assert learned["named"] > 0.9
+    assert nothing["correlation"] < nothing["correlation_prior"] + 0.1
+    assert nothing["named"] < 0.5
 
 
 def test_pictures_are_for_pictures():
@@ -210,11 +252,39 @@ def test_half_the_noise_is_flagged():
 
 
 def test_no_clipping_is_flagged():
-    wide = 20.0  # of the clip; the noise is what it was
+    wide = 20.0
     loose = epsilon_of(wide * mu_of(4.0, DELTA), DELTA)
-    truth = DpGd(epsilon_target=loose, clip=wide, noise_seed=7, **SLOW)
+    truth = DpGd(epsilon_target=loose, clip=wide * HONEST.clip, noise_seed=7, **SLOW)
+    noises = [made.plan().noise_multiplier * made.clip for made in (HONEST, truth)]
+    assert noises[0] == pytest.approx(noises[1], rel=1e-6)  # nothing but the clip differs
     found = audited(Broken(HONEST, truth))
     assert found["epsilon_lower"] > found["epsilon_claimed"]
+
+
+def sampled(epsilon, sampling):
+    pytest.importorskip("opacus")
+    pytest.importorskip("dp_accounting")
+    wanted = {"kind": "dp_sgd", "epsilon_target": epsilon, "sampling": sampling, "steps": 5}
+    return load(Mechanism, {**wanted, **SLOW, "noise_seed": 7})
+
+
+def test_an_honest_training_by_opacus_passes_and_half_its_noise_is_flagged():
+    """Positive control, with every example in every step, where the claim is Gaussian."""
+    honest, twice = sampled(4.0, 1.0), epsilon_of(2 * mu_of(4.0, DELTA), DELTA)
+    found = audited(honest, runs=12)
+    assert 0.5 < found["epsilon_lower"] <= found["epsilon_claimed"] == pytest.approx(4.0)
+    found = audited(Broken(honest, sampled(twice, 1.0)), runs=12)
+    assert found["epsilon_lower"] > found["epsilon_claimed"]
+
+
+def test_steps_on_samples_are_held_against_the_bound_of_one_run_alone():
+    """Positive control: no noise to speak of. What is found of mu is no epsilon of theirs."""
+    honest = sampled(1.0, 0.5)
+    found = audited(honest, runs=2)
+    assert found["gaussian"] is None
+    assert found["epsilon_lower"] == found["one_run"] <= found["epsilon_claimed"]
+    found = audited(Broken(honest, sampled(1e4, 0.5)), runs=4)
+    assert found["one_run"] > found["epsilon_claimed"] == pytest.approx(1.0, rel=0.01)
 
 
 def test_seeded_noise_is_flagged_by_whoever_knows_the_seed():
