@@ -212,7 +212,7 @@ def test_list_names_every_family_and_what_it_discloses(fedknot):
     assert all(m["manual"] for family in made.values() for m in family)
     shown = {m["kind"]: m for m in made["experiments"]}
     assert shown.keys() == set(shipped())
-    assert shown["fedmd"]["manual"].startswith("FedMD (")
+    assert shown["fedmd"]["manual"].startswith("FedMD: ")
     assert shown["quickstart"]["discloses"] == ["bias"]
     assert {m["kind"] for m in made["availability"]} >= {"always", "random_dropout"}
 

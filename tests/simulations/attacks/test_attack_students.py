@@ -54,7 +54,7 @@ def test_clients_of_the_federations_are_trained_as_the_experiment_says():
 def test_answers_are_corrected_and_released_as_a_client_does_it():
     scene = world("clients.prior_correction = 1.0")
     made, rows = scene.game, [np.arange(10)]
-    trained = train(made, rows, "one", None, silent)
+    trained = train(made, rows, "one", None, lambda done, total: None)
     federations = _Federations(scene, made.halves(2, "f", False))
     rng = np.random.default_rng(0)
     said = federations.answer(trained, 0, Defence("", "", quantised(8), 1 / 255), rng)
