@@ -11,7 +11,7 @@ WORKERS ?= 2
 # The slow ones: two that start Ray, which waits a lot, and one beside them.
 SLOW_WORKERS ?= 3
 
-.PHONY: run setup test test-slow check bench docs clean
+.PHONY: run setup test test-slow test-exhaustive check bench docs clean
 
 run: setup
 	$(BIN)/fedknot run quickstart
@@ -36,7 +36,10 @@ check: setup
 
 test: check
 	$(BIN)/fedknot data fetch vader
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow and not exhaustive" -n $(WORKERS) --dist loadgroup
+
+test-exhaustive: setup
+	$(BIN)/python -m pytest -m exhaustive -n $(WORKERS)
 
 test-slow: setup
 	$(BIN)/fedknot data fetch vader

@@ -57,7 +57,7 @@ def test_many_labels_as_pot_says(name: str, size: int) -> None:
     compare(name, size, rows=20)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @every_cost
 def test_thousands_of_problems_as_pot_says(name: str) -> None:
     for size in range(2, 101):
