@@ -25,15 +25,19 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """One cluster at a time: two on one machine take each other's time, and may fail by it.
 
-    Benches that watch and kill processes count those of other benches as their own. Of the slow
-    tests, which are patient, those that search or watch whole runs go beside the others.
+    Benches that watch and kill processes count those of other benches as their own. Slow tests
+    are patient and mostly wait, so three lines of them go beside each other: those that search or
+    watch whole runs, those whose workers die, and all others.
     """
     for item in items:
         watches = item.path.name.startswith("test_bench_")
         if item.get_closest_marker("ray") or watches:
-            watches |= item.path.parent.name == "taint"
-            aside = watches and item.get_closest_marker("slow")
-            item.add_marker(pytest.mark.xdist_group("watching" if aside else "ray"))
+            line = "ray"
+            if item.get_closest_marker("slow"):
+                watches |= item.path.parent.name == "taint"
+                dies = item.path.name == "test_workers.py"
+                line = "watching" if watches else "dying" if dies else line
+            item.add_marker(pytest.mark.xdist_group(line))
 
 
 @pytest.hookimpl(tryfirst=True)
