@@ -40,6 +40,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(line))
 
 
+def pytest_collection_finish(session):
+    """Where pytest-xdist forgets the groups, as it does with a pytest that is too new, say so."""
+    config = session.config
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if hasattr(config, "workerinput") and config.option.loadgroup and grouped:
+        assert "@" in grouped[0].nodeid, "groups are forgotten; run: make setup"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Before any fixture, of whatever scope: only tests of real data see the real cache."""
