@@ -22,6 +22,7 @@ def pytest_configure(config):
     config.stash[OURS], config.stash[THEIRS] = folder.name, os.environ.get(CACHE)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
     """One cluster at a time: two on one machine take each other's time, and may fail by it.
 
