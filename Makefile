@@ -8,8 +8,8 @@ TORCH_INDEX ?=
 
 # How many tests run at once; of those that start Ray, one.
 WORKERS ?= 2
-# The slow ones: three that start Ray, which waits a lot, and one beside them.
-SLOW_WORKERS ?= 4
+# The slow ones: a little more than there are cores, for they wait a lot.
+SLOW_WORKERS ?= 3
 
 .PHONY: run setup test test-slow test-exhaustive check bench docs clean
 

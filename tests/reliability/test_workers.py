@@ -113,15 +113,18 @@ def test_r8_a_straggler_on_ray(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_sign_of_life_is_ended(tmp_path: Path) -> None:
-    """The server hangs; the command notices, ends everything, and the run can go on."""
+    """The server hangs; the command notices, ends everything, and the run can go on.
+
+    A start beside three other clusters was seen to be silent for more than 20 seconds.
+    """
     patience = (
         "server.timeouts = { encode = 5.0, teachers = 5.0, refine = 5.0, predict = 5.0, "
-        "silence = 20.0 }"
+        "silence = 45.0 }"
     )
     faults = [{"sleep": 500, "phase": "learned", "round": 1, "times": 1}]
     code, err, seconds = command(tmp_path / "run", *WORLD, patience, faults=faults)
     assert code == 1
-    assert "no sign of life from the serve process for 20 seconds" in err
+    assert "no sign of life from the serve process for 45 seconds" in err
     assert len(err.splitlines()) == 1
     assert seconds < 300
     call = [sys.executable, "-c", "from simulations.cli import main; main()", "run", "--resume"]

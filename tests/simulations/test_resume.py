@@ -31,8 +31,8 @@ from tests.worlds import hashes, outcome, tiny_with
 
 LEARNED = "server.geometry = { kind = 'learned', every = 2 }"
 WORLDS = {"plain": ("num_rounds = 3",), "learned": ("num_rounds = 3", LEARNED)}
-# Every moment of the world that writes more, and every third of the other.
-STEPS = {"plain": 3, "learned": 1}
+# Every third moment of the world that writes more, and every sixth of the other.
+STEPS = {"plain": 6, "learned": 3}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,6 +120,16 @@ def test_killed_at_a_moment_of_a_commit_and_gone_on_with(undisturbed, tmp_path, 
 def test_killed_at_any_moment_and_gone_on_with(undisturbed, tmp_path, world, share):
     experiment, expected, moments = undisturbed[world]
     for moment in range(share, len(moments), 10)[:: STEPS[world]]:
+        assert cut_short(experiment, tmp_path / "run", moment) == expected, moments[moment]
+        shutil.rmtree(tmp_path / "run")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("share", range(10))
+def test_killed_at_every_moment_and_gone_on_with(undisturbed, tmp_path, world, share):
+    experiment, expected, moments = undisturbed[world]
+    for moment in range(share, len(moments), 10):
         assert cut_short(experiment, tmp_path / "run", moment) == expected, moments[moment]
         shutil.rmtree(tmp_path / "run")
 
