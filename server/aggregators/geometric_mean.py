@@ -10,7 +10,7 @@ from common.arrays import Floats
 from common.component import component
 from common.labels import LabelGeometry
 from server.aggregators import Aggregator, Targets
-from server.aggregators._consensus import one_target
+from server.aggregators._consensus import floored_logs, one_target
 from server.opinions import distributions
 from server.weightings import normalised
 
@@ -48,8 +48,6 @@ class GeometricMean(Aggregator):
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
         del geometry
         rows, shares = distributions(probs), normalised(weights)
-        most = np.where(shares[:, :, None] > 0, rows, 0.0).max(axis=0)
-        raised = np.maximum(rows, np.minimum(self.floor, most))
-        logs = np.log(raised, out=np.zeros_like(raised), where=raised > 0)
-        mean = np.where(most > 0, np.einsum("kn,knc->nc", shares, logs), -np.inf)
+        logs, possible = floored_logs(rows, shares, self.floor)
+        mean = np.where(possible, np.einsum("kn,knc->nc", shares, logs), -np.inf)
         return one_target(np.exp(mean - mean.max(axis=1, keepdims=True)))
