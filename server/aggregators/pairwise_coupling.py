@@ -92,8 +92,8 @@ class PairwiseCoupling(Aggregator):
         shares /= shares.sum(axis=1, keepdims=True)  # (K, C)
         known = common_knowledge(shares)
         bias = self.correction * np.log(shares)[:, None]
-        made = np.empty(rows.shape[1:])
-        for part in _parts(made.shape[0], made.shape[1]):
+        made = np.empty_like(rows[0])
+        for part in _parts(len(made), len(geometry)):
             logs, possible = floored_logs(rows[:, part], believed[:, part], self.floor)
             z = np.where(possible, coupled(logs - bias, believed[:, part], known), -np.inf)
             made[part] = np.exp(z - z.max(axis=1, keepdims=True))
