@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,8 @@ class FromFile(Partition):
         path: of the file.
         sha256: of the file; empty to take it as it is.
     """
+
+    nests: ClassVar[bool] = False
 
     path: Annotated[str, Field(min_length=1)]
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
