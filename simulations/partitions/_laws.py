@@ -24,9 +24,13 @@ def log_sizes(law: Law, spread: float, num_clients: int, rng: np.random.Generato
     Returns:
         Shape (K,).
     """
-    if law == "log_normal":
-        return spread * rng.standard_normal(num_clients)
-    return -spread * np.log(rng.permutation(num_clients) + 1.0)
+    logs: Floats = (
+        rng.standard_normal(num_clients)
+        if law == "log_normal"
+        else -np.log(rng.permutation(num_clients) + 1.0)
+    )
+    logs *= spread
+    return logs
 
 
 def weights(logs: Floats) -> Floats:
