@@ -282,6 +282,7 @@ def read(name: str, overrides: list[str] | None = None, seed: int | None = None)
     if seed is not None:
         table["seed"] = seed
     _hint_section(table)
+    _hint_partition(table)
     return load(Experiment, table)
 
 
@@ -370,3 +371,14 @@ def _hint_section(table: dict[str, Any]) -> None:
         if close := difflib.get_close_matches(key, inside.values(), n=1, cutoff=0.8):
             path = next(path for path, name in inside.items() if name == close[0])
             raise ConfigError(f"unknown key {key!r}; did you mean {path!r}?")
+
+
+def _hint_partition(table: dict[str, Any]) -> None:
+    """Rows are dealt once; who writes several partitions is told how skews go together."""
+    data = table.get("data")
+    if isinstance(data, dict) and isinstance(data.get("partition"), list):
+        raise ConfigError(
+            "data.partition is one table, for rows are dealt once; for natural groups and another "
+            "skew write { kind = 'within_groups', partition = { kind = '...' } }, for label shares "
+            "and sizes 'quantity' with an alpha, for few labels and sizes 'pathological_quantity'"
+        )

@@ -68,7 +68,7 @@ def content_changes(folder: Path, now: Mapping[str, str]) -> list[str]:
         was = read_json(folder / _FILE).get(_CONTENT, {})
     except (OSError, ValueError, AttributeError):
         return []
-    return changes(*_both(was, now))
+    return content_differences(was, now)
 
 
 def contents(experiment: Experiment) -> dict[str, str]:
@@ -82,6 +82,27 @@ def contents(experiment: Experiment) -> dict[str, str]:
             if found := part.content():
                 made[f"content of data.{key}"] = found[:_DIGITS]
     return made
+
+
+class Contents:
+    """:func:`contents` of many experiments; what they have in common is read once."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of(self, experiment: Experiment) -> dict[str, str]:
+        """What the files of an experiment hold."""
+        told = dump(experiment)["data"]
+        key = json.dumps([told["dataset"], told["partition"]], sort_keys=True, default=str)
+        if key not in self._known:
+            self._known[key] = contents(experiment)
+        return self._known[key]
+
+
+def content_differences(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """As :func:`changes`; what only one of both knows is no difference."""
+    return changes(*_both(was, now))
 
 
 def refusal(folder: Path, changed: list[str]) -> FolderError:

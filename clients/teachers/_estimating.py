@@ -16,8 +16,10 @@ _FAILURES = (ValueError, IndexError)
 """What estimators raise where rows or labels are too few; numpy's LinAlgError is a ValueError."""
 _PLENTY = 40
 """Examples of each label that are enough for any estimator with sensible settings."""
-_COLUMNS = 8
+_COLUMNS = (8, 256)
+"""Words of a large sample: few, or enough for whoever reduces them to some dozens first."""
 _ROUNDING = 1e-6
+_LABELS = 3
 
 
 class TooSmall(Exception):
@@ -43,8 +45,30 @@ def fit(estimator: Any, inputs: Any, labels: Ints, num_labels: int, **more: Any)
         try:
             estimator.fit(inputs, labels, **more)
         except _FAILURES as error:
-            clone(estimator).fit(*_sample(num_labels))
+            if _fits(estimator, num_labels) is not None:
+                raise
             raise TooSmall(type(error).__name__) from error
+
+
+def misfit(estimator: Any) -> str:
+    """Why an estimator cannot be fitted to any sample, or answers none, in one line; or empty."""
+    with _quiet():
+        found = _fits(estimator, _LABELS)
+    return "" if found is None else " ".join(str(found).split())
+
+
+def _fits(estimator: Any, num_labels: int) -> Exception | None:
+    """None if some large and simple sample can be fitted and answered; or the first error."""
+    errors = []
+    for columns in _COLUMNS:
+        counts, labels = _sample(num_labels, columns)
+        try:
+            clone(estimator).fit(counts, labels).predict_proba(counts[:2])
+        except (*_FAILURES, TypeError, AttributeError) as error:
+            errors.append(error)
+        else:
+            return None
+    return errors[0]
 
 
 def said(estimator: Any, inputs: Any, otherwise: Floats) -> tuple[Floats, int]:
@@ -79,10 +103,10 @@ def _rows(estimator: Any, inputs: Any) -> Floats:
         return np.full((1, len(estimator.classes_)), np.nan)
 
 
-def _sample(num_labels: int) -> tuple[Floats, Ints]:
+def _sample(num_labels: int, columns: int) -> tuple[Floats, Ints]:
     """Counted words, some of them more frequent where the label is higher."""
     labels = np.tile(np.arange(num_labels), _PLENTY)
-    rates = 1 + np.outer(labels, np.arange(_COLUMNS)) / _COLUMNS
+    rates = 1 + np.outer(labels, np.arange(columns)) / columns
     counts = stream(0, "sample").poisson(rates).astype(np.float64)
     return counts, labels
 

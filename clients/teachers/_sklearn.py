@@ -1,6 +1,5 @@
 """Bags of words and scikit-learn's estimators, as arrays that can be stored. Imports sklearn."""
 
-import importlib
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.base import is_classifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
 
 from clients.refinements import Lesson, Plan, softened
-from clients.teachers import _estimating
+from clients.teachers import _estimating, _estimators
 from common.arrays import Floats, Ints
-from common.failures import ConfigError, DataError
+from common.failures import DataError
 
 if TYPE_CHECKING:
     from clients.teachers.sklearn import Sklearn
@@ -24,42 +20,6 @@ if TYPE_CHECKING:
 State = dict[str, NDArray[Any]]
 
 _WORD = r"(?u)\w+|[^\w\s]"  # as the encoder `hashing` cuts: marks such as ! carry sentiment
-NAMES = {
-    "logistic_regression": "linear_model.LogisticRegression",
-    "multinomial_nb": "naive_bayes.MultinomialNB",
-    "complement_nb": "naive_bayes.ComplementNB",
-    "k_neighbours": "neighbors.KNeighborsClassifier",
-    "random_forest": "ensemble.RandomForestClassifier",
-    "extra_trees": "ensemble.ExtraTreesClassifier",
-    "gradient_boosting": "ensemble.GradientBoostingClassifier",
-    "perceptron": "neural_network.MLPClassifier",
-}
-
-
-def make(name: str, settings: dict[str, Any]) -> Any:
-    """An untrained estimator.
-
-    Args:
-        name: a key of :data:`NAMES`, or module and class within scikit-learn.
-        settings: its parameters by scikit-learn's own names.
-
-    Raises:
-        ConfigError: there is none of that name, it takes no such settings, or it has no
-            probabilities to give.
-    """
-    module, _, member = NAMES.get(name, name).rpartition(".")
-    hint = f"write one of {', '.join(NAMES)}, or for example 'naive_bayes.BernoulliNB'"
-    try:
-        made = getattr(importlib.import_module(f"sklearn.{module}"), member)(**settings)
-        made._validate_params()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"scikit-learn has no estimator {name!r}; {hint}") from error
-    except (TypeError, ValueError) as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"{name} does not take these settings: {line}") from error
-    if not (is_classifier(made) and hasattr(made, "predict_proba")):
-        raise ConfigError(f"{name} gives no probabilities; {hint}")
-    return made
 
 
 def examples(recipe: "Sklearn", texts: Sequence[str], labels: Ints, seed: int) -> State:
@@ -103,19 +63,6 @@ def weighted_examples(recipe: "Sklearn", lesson: Lesson, plan: Plan, seed: int) 
         "labels": np.concatenate([labels, said]).astype(np.int64),
         "weights": np.concatenate([np.ones(len(private)), plan.share * soft[texts, said]]),
     }
-
-
-def check_weights(name: str, settings: dict[str, Any]) -> None:
-    """Make sure that examples of an estimator can be weighted.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    if not has_fit_parameter(make(name, settings), "sample_weight"):
-        raise ConfigError(
-            f"{name} takes no weights of examples, so it cannot learn what the server says back; "
-            "write estimator = 'logistic_regression'"
-        )
 
 
 class Fitted:
@@ -162,13 +109,9 @@ class Fitted:
         return probs
 
     def _fit(self, matrix: Any, seed: int, num_labels: int) -> None:
-        estimator = make(self._recipe.estimator, self._recipe.settings)
-        known = estimator.get_params(deep=False)
-        fixed = {"random_state": seed % 2**32, "n_jobs": None}
-        if "n_neighbors" in known:
-            fixed["n_neighbors"] = min(known["n_neighbors"], matrix.shape[0])
-        estimator.set_params(**{name: fixed[name] for name in fixed.keys() & known.keys()})
-        self._sparse = get_tags(estimator).input_tags.sparse
+        estimator = _estimators.make(self._recipe.estimator, self._recipe.settings)
+        _estimators.fix(estimator, seed, matrix.shape[0])
+        self._sparse = _estimators.is_sparse(estimator)
         more = {} if self._weights is None else {"sample_weight": self._weights}
         try:
             _estimating.fit(estimator, self._dense(matrix), self._labels, num_labels, **more)

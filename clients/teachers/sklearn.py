@@ -53,7 +53,11 @@ class Sklearn(Teacher):
             ``complement_nb``, ``k_neighbours``, ``random_forest``, ``extra_trees``,
             ``gradient_boosting``, ``perceptron``), or module and class within scikit-learn,
             as ``naive_bayes.BernoulliNB``.
-        settings: of the estimator, by scikit-learn's own names.
+        settings: of the estimator, by scikit-learn's own names. A table with the key ``estimator``
+            is another estimator, with ``settings`` of its own; a list of such tables are
+            several, each with a ``name`` if it is to have one: steps of ``pipeline.Pipeline``,
+            voters of ``ensemble.VotingClassifier``. What is put together so is tried out when the
+            experiment is read.
         weights: ``tfidf`` (rows of length 1), ``counts`` or ``binary``.
         ngrams: runs of up to so many words count as words, too.
         max_words: the most frequent words that are kept.
@@ -107,7 +111,7 @@ class Sklearn(Teacher):
     @override
     def check_refinable(self) -> None:
         self._installed()
-        from clients.teachers._sklearn import check_weights
+        from clients.teachers._estimators import check_weights
 
         check_weights(self.estimator, self.settings)
 
@@ -121,9 +125,9 @@ class Sklearn(Teacher):
     @override
     def resolved(self, encoder: Encoder) -> Teacher:
         self._installed()
-        from clients.teachers._sklearn import make
+        from clients.teachers._estimators import check
 
-        make(self.estimator, self.settings)
+        check(self.estimator, self.settings)
         return self
 
     def _installed(self) -> None:

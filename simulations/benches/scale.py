@@ -15,6 +15,7 @@ from common.files import read_json, read_lines
 from simulations.benches._command import COMMAND
 from simulations.benches._gauge import Sample
 from simulations.benches._processes import DRIVER, WORKER
+from simulations.benches._promises import OF_WORLDS, PER_CLIENT, THOUSAND, kept, short, verdicts
 from simulations.benches._scale_world import NAME, overrides
 from simulations.benches._watched import Watched, temporary, watched
 from simulations.events import Progress
@@ -112,23 +113,15 @@ def growth(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]
 
 
 def floors(runs: Sequence[dict[str, Any]], work: str) -> list[dict[str, Any]]:
-    """What is promised for 1,000 clients, and what was found, if they were there.
-
-    Returns:
-        For each promise ``what``, ``limit``, ``found`` and ``holds``; empty without 1,000 clients
-        or, for the memory per client, without fewer beside them.
-    """
-    run = next((run for run in runs if run["clients"] == _THOUSAND), None)
+    """What is promised for 1,000 clients, and what was found; see :func:`kept`."""
+    run = next((run for run in runs if run["clients"] == THOUSAND), None)
     if run is None:
-        return []
-    fewer = [r for r in runs if r["clients"] <= _THOUSAND]
+        return kept(OF_WORLDS[work], None)
+    fewer = [r for r in runs if r["clients"] <= THOUSAND]
     per_client = growth(fewer)["driver_peak_mb"]["per_client"]
-    found = run | {"driver_kb_per_client": None if per_client is None else per_client * 1e3}
-    return [
-        {"what": what, "limit": limit, "found": found[name], "holds": found[name] < limit}
-        for name, (what, limit) in _LIMITS[work].items()
-        if found[name] is not None
-    ]
+    return kept(
+        OF_WORLDS[work], run | {PER_CLIENT: None if per_client is None else per_client * 1e3}
+    )
 
 
 def lines(made: dict[str, Any]) -> list[str]:
@@ -141,35 +134,10 @@ def lines(made: dict[str, Any]) -> list[str]:
         f"{'clients':20}{head}{'per client':>14}{'exponent':>10}",
     ]
     for name, title in FIGURES.items():
-        values = "".join(f"{_short(run[name]):>10}" for run in runs)
-        step, power = (_short(grown[name][key]) for key in ("per_client", "exponent"))
+        values = "".join(f"{short(run[name]):>10}" for run in runs)
+        step, power = (short(grown[name][key]) for key in ("per_client", "exponent"))
         shown.append(f"{title:20}{values}{step:>14}{power:>10}")
-    verdicts = ("MISSED", "holds")
-    return shown + [
-        f"{floor['what']}: {_short(floor['found'])}, at most {floor['limit']:g}: "
-        f"{verdicts[floor['holds']]}"
-        for floor in made["floors"]
-    ]
-
-
-_THOUSAND: Final = 1000
-
-_MEMORY = ("driver memory per client [kB]", 100.0)
-_LIMITS: Final[dict[str, dict[str, tuple[str, float]]]] = {
-    "trivial": {
-        "round_seconds": ("a round of 1,000 trivial clients [s]", 0.6),
-        "driver_cpu_seconds": ("its driver CPU [s]", 0.3),
-        "driver_kb_per_client": _MEMORY,
-    },
-    "real": {
-        "total_seconds": ("the whole run of 1,000 real clients [s]", 600.0),
-        "driver_kb_per_client": _MEMORY,
-    },
-    "side_by_side": {
-        "total_seconds": ("the whole run of 1,000 real clients, side by side [s]", 90.0),
-        "driver_kb_per_client": _MEMORY,
-    },
-}
+    return shown + verdicts(made["floors"])
 
 
 def _told(report: Progress, phase: str, rounds: int, done: int) -> None:
@@ -236,7 +204,3 @@ def _growth(points: Sequence[tuple[int, float | None]]) -> dict[str, float | Non
     (before, a), (last, b) = known[-2:]
     power = math.log(b / a) / math.log(last / before) if a > 0 and b > 0 else None
     return {"per_client": (high - low) / (most - least), "exponent": power}
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"

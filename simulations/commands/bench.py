@@ -115,9 +115,9 @@ def scale_(
     work: Annotated[
         str,
         typer.Option(
-            click_type=click.Choice(["trivial", "real", "side_by_side"]),
+            click_type=click.Choice(["trivial", "real", "side_by_side", "both"]),
             help="what a client does: count labels, or train a network for 200 steps, alone or "
-            "with others",
+            "with others, or first one and then the other",
         ),
     ] = "trivial",
     rounds: Annotated[int, typer.Option(help="of every run", min=2)] = 10,
@@ -125,10 +125,17 @@ def scale_(
     as_json: AsJson = False,
 ) -> None:
     """Run with more and more clients; say of seconds and memory how they grow."""
+    from simulations.benches.apart import apart_bench
+    from simulations.benches.apart import lines as lines_of_both
     from simulations.benches.scale import counts, lines, scale_bench
     from simulations.screen import bars
 
     asked = counts(clients)
+    if work == "both":
+        with bars(as_json) as progress:
+            made = apart_bench(asked, backend, progress, rounds=rounds)
+        show(made, lines_of_both, as_json)
+        return
     with bars(as_json) as progress:
         made = scale_bench(asked, backend, progress, work=work, rounds=rounds)
     show(made, lines, as_json)

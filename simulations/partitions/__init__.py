@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:  # they know partitions
 
 
 class Partition(ABC):
-    """A way to deal the private rows to the clients, every row to exactly one of them."""
+    """A way to deal the private rows to the clients, every row to exactly one of them.
+
+    Attributes:
+        nests: whether it can deal the rows of a single natural group, in ``within_groups``.
+    """
+
+    nests: ClassVar[bool] = True
 
     @abstractmethod
     def split(

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import override
 
 from common.arrays import Ints
@@ -17,6 +17,12 @@ from simulations.partitions import Partition
 from simulations.saved_split import check_rows, check_sizes, corpus_sha256, read_split
 from simulations.split import Split
 
+_Path = Annotated[
+    str,
+    Field(min_length=1),
+    AfterValidator(lambda given: str(Path(given).expanduser().absolute())),
+]
+
 
 @final
 @component
@@ -26,14 +32,17 @@ class FromFile(Partition):
     The file numbers the rows of one corpus and holds that corpus's hash: data set, its
     settings and the seed that drew it must be those of the run that wrote the file. How many
     clients there are and how large the parts are, the experiment says as well, and must say
-    right. The run id knows the file's name only; write ``sha256`` to have it know the content.
+    right. The run id knows the file's path only; write ``sha256`` to have it know the content.
 
     Attributes:
-        path: of the file.
+        path: of the file; a relative one is relative to the folder in which the command is typed,
+            wherever the experiment's own file lies, and the run folder keeps it in full.
         sha256: of the file; empty to take it as it is.
     """
 
-    path: Annotated[str, Field(min_length=1)]
+    nests: ClassVar[bool] = False
+
+    path: _Path
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
 
     @override
@@ -54,7 +63,9 @@ class FromFile(Partition):
         try:
             return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
         except OSError as error:
-            raise ConfigError(f"data.partition.path: {self.path} cannot be read") from error
+            raise ConfigError(
+                f"data.partition.path: {self.path} cannot be read; give the split.json of a run"
+            ) from error
 
     @override
     def given(self, corpus: Corpus, sizes: Mapping[str, int], num_clients: int) -> Split:

@@ -1,6 +1,6 @@
 """The clients that the data itself names: domains, speakers."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -19,6 +19,8 @@ class Natural(Partition):
     With G groups, client k holds rows of group k mod G only. If K is a multiple of G, each
     group is shuffled and cut into K / G shares whose sizes differ by one at most.
     """
+
+    nests: ClassVar[bool] = False
 
     @override
     def split(

@@ -1,6 +1,6 @@
 """Two kinds of skew at once: every client has one domain, and labels of its own within it."""
 
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,8 @@ class NaturalDirichlet(Partition):
         alpha: concentration of the Dirichlet distribution.
         min_size: the fewest rows a client may hold.
     """
+
+    nests: ClassVar[bool] = False
 
     alpha: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     min_size: int = Field(default=10, ge=1)

@@ -1,6 +1,6 @@
 """Some clients hold much and others little; alike in what they hold, or not."""
 
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 from pydantic import Field
@@ -11,6 +11,7 @@ from common.component import component
 from simulations.apportion import apportion, apportion_at_least
 from simulations.partitions import Partition
 from simulations.partitions._deal import by_label, check_enough, check_least
+from simulations.partitions._laws import Law, log_sizes, weights
 from simulations.partitions.dirichlet import proportions
 
 
@@ -41,7 +42,7 @@ class Quantity(Partition):
         alpha: concentration of every client's label shares; not given: labels are not skewed.
     """
 
-    law: Literal["log_normal", "power_law"] = "log_normal"
+    law: Law = "log_normal"
     spread: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
     min_size: int = Field(default=10, ge=1)
     alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -52,20 +53,12 @@ class Quantity(Partition):
     ) -> tuple[Ints, ...]:
         check_enough(len(labels), num_clients)
         check_least(self.min_size, len(labels), num_clients)
-        sizes = apportion_at_least(self._weights(num_clients, rng), len(labels), self.min_size)
+        wanted = weights(log_sizes(self.law, self.spread, num_clients, rng))
+        sizes = apportion_at_least(wanted, len(labels), self.min_size)
         if self.alpha is not None:
             return _skewed(sizes, labels, self.alpha, rng)
         order: Ints = rng.permutation(len(labels))
         return tuple(np.sort(share) for share in np.split(order, np.cumsum(sizes)[:-1]))
-
-    def _weights(self, num_clients: int, rng: np.random.Generator) -> Floats:
-        """Shape (K,); the largest is 1, so that none can overflow."""
-        if self.law == "log_normal":
-            logs: Floats = self.spread * rng.standard_normal(num_clients)
-        else:
-            logs = -self.spread * np.log(rng.permutation(num_clients) + 1.0)
-        weights: Floats = np.exp(logs - logs.max())
-        return weights
 
 
 def _skewed(sizes: Ints, labels: Ints, alpha: float, rng: np.random.Generator) -> tuple[Ints, ...]:
@@ -86,8 +79,8 @@ def _taken(wanted: Floats, left: Ints, size: int) -> Ints:
     taken = np.zeros_like(left)
     while (missing := size - int(taken.sum())) > 0:
         there = left > taken
-        weights = np.where(there, wanted, 0.0)
-        if not weights.sum() > 0:  # nothing that it wants is left
-            weights = np.where(there, left - taken, 0).astype(np.float64)
-        taken += np.minimum(apportion(weights, missing), left - taken)
+        asked = np.where(there, wanted, 0.0)
+        if not asked.sum() > 0:  # nothing that it wants is left
+            asked = np.where(there, left - taken, 0).astype(np.float64)
+        taken += np.minimum(apportion(asked, missing), left - taken)
     return taken

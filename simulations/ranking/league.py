@@ -65,7 +65,7 @@ def run_league(call: Call, out: Path | None, progress: Progress, jobs: int = 1) 
     with claimed(folder), full_disk_is_a_failure():
         await_orphans(_place(folder))
         notebook = Notebook(folder, league, call.stage)
-        found = {task: [key for key in task.keys if notebook.get(key) is None] for task in tasks}
+        found = {task: notebook.missing(task.cells) for task in tasks}
         skipped = _run(call, found, folder, jobs, progress)
         notebook.reread()
         _write(folder, tabulate(Path(call.name).stem, league, call.stage,
@@ -168,7 +168,7 @@ def _found(
         for arm in league.arms_of(setting):
             experiment = league.experiment(setting, arm, stage)
             for seed in league.seeds_of(arm, stage):
-                row = notebook.get(key_of(setting.name, arm, experiment, seed))
+                row = notebook.get(key_of(setting.name, arm, experiment, seed), experiment)
                 if row is not None:
                     rows[arm.name, seed] = row
     return made

@@ -34,6 +34,7 @@ from simulations.events import silent
 from simulations.examination import Examination, open_examination
 from simulations.experiment import Experiment, to_toml
 from simulations.folder import create
+from simulations.identity import content_changes, contents, keep_identity
 from simulations.loop import federate
 from simulations.opened import open_stores
 from simulations.provision import provision
@@ -105,6 +106,7 @@ def staged(experiment: Experiment, name: str, home: Path, shelf: Path, stage: St
     if not _is_served(home, experiment):
         shutil.rmtree(home, ignore_errors=True)
         create(home, name, experiment.seed)
+        keep_identity(home, experiment)
         provision(experiment, home, silent)
         _lend_features(home, experiment, shelf)
         federate(home, silent)
@@ -117,7 +119,8 @@ def staged(experiment: Experiment, name: str, home: Path, shelf: Path, stage: St
 def _is_served(home: Path, experiment: Experiment) -> bool:
     with contextlib.suppress(OSError, Failure):
         same = (home / "experiment.toml").read_text("utf-8") == to_toml(experiment)
-        return same and (home / _OUTCOME).is_file()
+        changed = content_changes(home, contents(experiment))
+        return same and not changed and (home / _OUTCOME).is_file()
     return False
 
 

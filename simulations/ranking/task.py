@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.failures import ConfigError
+from simulations.experiment import Experiment
 from simulations.finished import one_thread, seeded
+from simulations.identity import contents
 from simulations.ranking.cells import cell, check
 from simulations.ranking.definition import League, Setting, Stage, read_league
 from simulations.ranking.groups import Group, grouped
-from simulations.ranking.notebook import SHELF, append, key_of
+from simulations.ranking.notebook import CONTENT, SHELF, append, key_of
 from simulations.ranking.scene import staged
 
 RUNS = "runs"
@@ -39,6 +41,11 @@ class Task:
         """Of the cells, in the order of the arms."""
         arms = self.group.arms
         return [key_of(self.setting.name, arm, made, self.seed) for arm, made in arms]
+
+    @property
+    def cells(self) -> list[tuple[str, Experiment]]:
+        """Key and experiment of each cell."""
+        return [(key, made) for key, (_, made) in zip(self.keys, self.group.arms, strict=True)]
 
 
 def tasks_of(league: League, setting: Setting, stage: Stage, seed: int) -> Iterator[Task]:
@@ -102,17 +109,27 @@ def measure(task: Task, stage: Stage, folder: Path, missing: Sequence[str]) -> N
     wanted = {
         key: made for key, made in zip(task.keys, task.group.arms, strict=True) if key in missing
     }
-    about = {"setting": task.setting.name, "seed": task.seed}
+    # Before anything of it is read, so that a change meanwhile is found the next time.
+    about = {
+        key: {"setting": task.setting.name, "seed": task.seed, "arm": arm.name} | _read(made)
+        for key, (arm, made) in wanted.items()
+    }
     home = folder / RUNS / f"{task.setting.name}-{task.seed}-{task.number}"
     home.parent.mkdir(mode=0o700, exist_ok=True)
     try:
         base = seeded(task.group.base, task.seed)
         scene = staged(base, task.setting.name, home, folder / SHELF, stage)
     except ConfigError as error:  # this split, or this loss, cannot be had
-        for key, (arm, _) in wanted.items():
-            append(folder, key, about | {"arm": arm.name, "refused": str(error)})
+        for key in wanted:
+            append(folder, key, about[key] | {"refused": str(error)})
         return
     check(scene, task.group)
     for key, (arm, experiment) in wanted.items():
-        append(folder, key, about | {"arm": arm.name} | cell(scene, task.group, arm, experiment))
+        append(folder, key, about[key] | cell(scene, task.group, arm, experiment))
     shutil.rmtree(home, ignore_errors=True)
+
+
+def _read(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """What the user's files held, as far as the experiment reads any."""
+    found = contents(experiment)
+    return {CONTENT: found} if found else {}

@@ -1,6 +1,5 @@
 """The folder of a sweep: what was asked, whose it is, which cells are done and which failed."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from common.files import read_json, write_json, write_text
 from common.lock import NAME
 from simulations.experiment import read
 from simulations.folder import summary_of
-from simulations.identity import changes, content_changes, contents
+from simulations.identity import Contents, changes, content_changes
 from simulations.sweeping.asked import BASE, FILE, Asked, begun
 from simulations.sweeping.grid import Cell
 
@@ -62,7 +61,7 @@ class Notebook:
         table = {"experiment": asked.name, "seeds": list(asked.seeds), "vary": vary}
         write_text(folder / FILE, tomli_w.dumps(table))
         self._failures: dict[str, dict[str, Any]] = _read(folder / _FAILURES) or {}
-        self._contents: dict[str, dict[str, str]] = {}
+        self._contents = Contents()
 
     def home(self, cell: Cell) -> Path:
         """The run folder of a cell; of an earlier grid it may have another name."""
@@ -95,11 +94,7 @@ class Notebook:
 
     def _now(self, cell: Cell) -> dict[str, str]:
         """What the cell's files hold, read once for all cells of the same settings."""
-        told = dump(cell.experiment)["data"]
-        key = json.dumps([told["dataset"], told["partition"]], sort_keys=True, default=str)
-        if key not in self._contents:
-            self._contents[key] = contents(cell.experiment)
-        return self._contents[key]
+        return self._contents.of(cell.experiment)
 
     def note(self, name: str, failure: dict[str, Any] | None) -> None:
         """Keep how a cell ended."""

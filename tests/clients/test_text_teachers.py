@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from clients.config import ClientConfig
 from clients.teachers import Teacher
-from clients.teachers._sklearn import NAMES
+from clients.teachers._estimators import NAMES
 from clients.teachers._tiny import _row
 from clients.teachers.fine_tuned import FineTuned
 from clients.teachers.frozen_linear import FrozenLinear

@@ -16,9 +16,9 @@ from common.quantise import to_codes
 from common.records import Record
 from server.aggregators import Aggregator
 from server.aggregators.mean import Mean
-from server.aggregators.power_mean import PowerMean
 from server.answers import Answers, Coded
 from server.combining import ALIGNED, blocks, combine
+from server.subclasses import fine
 from server.weightings import Weighting
 from server.weightings.entropy import Entropy
 from server.weightings.uniform import Uniform
@@ -124,25 +124,83 @@ def test_blocks_follow_each_other_and_none_is_a_single_row(samples, most):
     assert samples == 1 or min(sizes) > 1
 
 
-@pytest.mark.parametrize("aggregator", [Mean(), PowerMean()], ids=["mean", "power_mean"])
-def test_a_thousand_answers_are_never_doubles_all_at_once(aggregator):
-    clients, samples = 300, 8 * ALIGNED
-    given = answers(0, clients, samples)
-    doubles = clients * samples * 3 * 8
+FAMILIES = (Weighting, Aggregator)
+MEMBERS = [(family, kind) for family in FAMILIES for kind in kinds(family)]
+every_member = pytest.mark.parametrize(
+    ("family", "kind"), MEMBERS, ids=[f"{f.__name__.lower()}-{k}" for f, k in MEMBERS]
+)
+
+
+def beyond(member, blocks_of_rows, subclasses=1):
+    """Bytes at the peak beside what is handed back: weights (K, N) and targets."""
+    clients, samples = 60, blocks_of_rows * ALIGNED
+    given = answers(0, clients, samples, count=subclasses)
+    labels = np.where(np.arange(samples) % 3 == 0, np.arange(samples) % 2, UNKNOWN)
+    weighting = member if isinstance(member, Weighting) else Uniform()
+    aggregator = member if isinstance(member, Aggregator) else Mean()
+    cost = LINE if subclasses == 1 else fine(LINE, subclasses)
+
+    def told(part):
+        return replaced(given.rows(part), labels[part])
+
+    state = weighting.start(2 * clients)
+    combine(told, 2, weighting, state, aggregator, cost, 1)  # whatever is imported on the way
     tracemalloc.start()
-    combine(given.rows, samples, Uniform(), {}, aggregator, LINE, 1)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    weights = clients * samples * 4
-    assert peak < weights + doubles * 0.7
+    try:
+        made = combine(told, samples, weighting, state, aggregator, cost, 1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    kept = made.weights.nbytes + made.targets.probs.nbytes + made.targets.weights.nbytes
+    return peak - kept, clients * samples * 3 * subclasses * 4
+
+
+@every_member
+def test_what_streams_takes_no_more_for_more_texts(family, kind):
+    """60 clients, two blocks and five; opinions are counted as 32-bit numbers, the least."""
+    member = find(family, kind)()
+    (few, _), (many, opinions) = beyond(member, 2), beyond(member, 5)
+    if member.sees_all_samples:
+        assert many - few > (5 - 2) / 5 * opinions  # else it would not have to say so
+    else:
+        assert many - few < opinions / 8
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k in kinds(Aggregator) if find(Aggregator, k).matches_subclasses]
+)
+def test_who_matches_subclasses_needs_all_texts(kind):
+    member = find(Aggregator, kind)()
+    (few, _), (many, opinions) = beyond(member, 2, 2), beyond(member, 5, 2)
+    assert many - few > (5 - 2) / 5 * opinions
+
+
+def named(title):
+    """What stands in backquotes in the rows of the table of that title, by the first cell."""
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+    table = page.partition(f"| {title} |")[2].partition("\n\n")[0]
+    rows = [line.split("|") for line in table.splitlines()[2:]]
+    return [(row[1].strip(), set("|".join(row[1:3]).split("`")[1::2])) for row in rows]
 
 
 def test_the_manual_lists_who_needs_all_samples():
-    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
-    table = page.partition("| needs all texts |")[2].partition("\n\n")[0]
-    named = {
-        name for line in table.splitlines()[2:] for name in line.split("|")[1].split("`")[1::2]
+    members = [find(family, kind) for family, kind in MEMBERS]
+    needing = {
+        kind
+        for (_, kind), member in zip(MEMBERS, members, strict=True)
+        if member.sees_all_samples or getattr(member, "matches_subclasses", False)
     }
-    families = (Weighting, Aggregator)
-    members = [(kind, find(family, kind)) for family in families for kind in kinds(family)]
-    assert named == {kind for kind, member in members if member.sees_all_samples}
+    told = {name for first, _ in named("needs all texts") for name in first.split("`")[1::2]}
+    assert told == needing
+
+
+def test_the_manual_lists_who_streams():
+    found = dict(named("streams"))
+    for family, name in zip(FAMILIES, ("weightings", "aggregators"), strict=True):
+        streaming = {
+            kind
+            for kind in kinds(family)
+            if not find(family, kind).sees_all_samples
+            and not getattr(find(family, kind), "matches_subclasses", False)
+        }
+        assert found[name] == streaming

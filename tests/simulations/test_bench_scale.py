@@ -7,8 +7,9 @@ import pytest
 
 from common.failures import ConfigError, Failure
 from simulations import cli
-from simulations.benches import scale
+from simulations.benches import apart, scale
 from simulations.benches._gauge import Sample
+from simulations.benches._promises import verdicts
 from simulations.benches._scale_world import overrides
 from simulations.events import silent
 from simulations.experiment import read
@@ -73,9 +74,37 @@ def test_floors_are_those_of_1000_clients():
     found = {floor["what"]: floor for floor in scale.floors([few, many], "trivial")}
     assert [floor["holds"] for floor in found.values()] == [False, True, True]
     assert found["driver memory per client [kB]"]["found"] == pytest.approx(50.0)
-    assert scale.floors([few], "trivial") == []
+    assert {floor["holds"] for floor in scale.floors([few], "trivial")} == {None}
     alone = scale.floors([many], "trivial")  # there is no increment of one run
-    assert [floor["found"] for floor in alone] == [0.7, 0.2]
+    assert [floor["found"] for floor in alone] == [0.7, 0.2, None]
+    assert [
+        line.rpartition(": ")[2] for line in verdicts(scale.floors([few, many], "trivial"))
+    ] == [
+        "MISSED",
+        "met",
+        "met",
+    ]
+    assert all("not measured" in line for line in verdicts(scale.floors([few], "trivial")))
+
+
+def test_apart_is_one_by_one_over_side_by_side():
+    """By hand: 160 over 80 seconds in all, of these 90 over 10 of training."""
+    times = {"real": (160.0, 90.0), "side_by_side": (80.0, 10.0)}
+
+    def told(work, clients):
+        total, teachers = times[work]
+        runs = [run_of(k, total_seconds=total, teachers_seconds=teachers) for k in clients]
+        plan = {"work": work, "backend": "inline", "rounds": 2, "clients": clients}
+        return {"plan": plan, "runs": runs, "growth": scale.growth(runs), "floors": []}
+
+    made = apart.apart({work: told(work, [10, 1000]) for work in apart.WORLDS})
+    fewer = apart.apart({work: told(work, [10]) for work in apart.WORLDS})
+    assert [(q["total_seconds"], q["teachers_seconds"]) for q in made["quotients"]] == [(2, 9)] * 2
+    assert [floor["holds"] for floor in made["floors"]] == [False, True]
+    assert [floor["holds"] for floor in fewer["floors"]] == [None, None]
+    shown = apart.lines(made)
+    assert shown[-2].endswith("at least 8, found 2: MISSED")
+    assert shown[-1].endswith("at least 8, found 9: met")
 
 
 @pytest.mark.parametrize("text", ["", "10;20", "ten"])
@@ -110,7 +139,8 @@ def test_runs_are_watched(monkeypatch, capsys):
         assert 0 < run["round_seconds"] < run["total_seconds"]
         assert 50 < run["driver_peak_mb"] == run["worker_peak_mb"]
         assert run["workers_peak_mb"] is None
-    assert (made["growth"].keys(), made["floors"]) == (scale.FIGURES.keys(), [])
+    assert made["growth"].keys() == scale.FIGURES.keys()
+    assert {floor["found"] for floor in made["floors"]} == {None}
     shown = scale.lines(made)
     assert any(line.startswith("driver [MB]") for line in shown)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import beta, kstest, normaltest
 
-from common.configure import find, kinds
+from common.configure import dump, find, kinds, load
 from common.failures import ConfigError, DataError
 from common.labels import LabelGeometry
 from simulations.apportion import apportion, apportion_at_least
@@ -22,7 +22,9 @@ from simulations.partitions.iid import Iid
 from simulations.partitions.natural import Natural
 from simulations.partitions.natural_dirichlet import NaturalDirichlet
 from simulations.partitions.pathological import Pathological
+from simulations.partitions.pathological_quantity import PathologicalQuantity
 from simulations.partitions.quantity import Quantity, _skewed
+from simulations.partitions.within_groups import WithinGroups
 from simulations.saved_split import corpus_sha256
 from simulations.split import Split, split
 
@@ -39,6 +41,14 @@ def deal(partition, num_clients, labels=LABELS, groups=GROUPS, seed=0):
 
 def class_shares(shards, labels=LABELS):
     return np.array([np.bincount(labels[rows], minlength=5) / len(rows) for rows in shards])
+
+
+def changed(partition, path, value):
+    """With another setting, of its own or of the partition that it holds."""
+    key, _, rest = path.partition(".")
+    if rest:
+        value = changed(getattr(partition, key), rest, value)
+    return dataclasses.replace(partition, **{key: value})
 
 
 def write(path, clients, private, corpus="abc"):
@@ -119,8 +129,8 @@ def test_any_rows_are_dealt_or_the_message_says_what_works(kind, data):
                 continue
             if value < 1:  # fewer rows than clients in one natural group
                 return
-            key = re.match(r"data\.partition\.(\w+) = ", line)[1]
-            partition = dataclasses.replace(partition, **{key: value})
+            path = re.match(r"data\.partition\.([\w.]+) = ", line)[1]
+            partition = changed(partition, path, value)
             continue
         assert np.array_equal(np.sort(np.concatenate(shards)), np.arange(size))
         assert all(map(len, shards))
@@ -282,6 +292,111 @@ def test_natural_dirichlet_names_the_least_of_the_smallest_group():
     with pytest.raises(ConfigError, match=r"for 5 clients of a natural group of 90 .*at most 18$"):
         deal(NaturalDirichlet(min_size=19), 20)
     assert min(map(len, deal(NaturalDirichlet(min_size=18), 20))) == 18
+
+
+NESTING = [kind for kind in KINDS if find(Partition, kind).nests]
+"""The partitions that can deal the rows of one natural group."""
+
+
+@pytest.mark.parametrize("kind", NESTING)
+def test_within_groups_every_group_is_dealt_as_if_it_were_alone(kind):
+    inner = find(Partition, kind)()
+    rng = np.random.default_rng(3)
+    shards = WithinGroups(partition=inner).split(LABELS, GROUPS, 12, np.random.default_rng(3))
+    for group in range(4):
+        own = np.flatnonzero(group == GROUPS)
+        alone = inner.split(LABELS[own], GROUPS[own], 3, rng)
+        found = shards[group::4]
+        assert all(np.array_equal(own[a], b) for a, b in zip(alone, found, strict=True))
+
+
+def test_within_groups_of_dirichlet_is_natural_dirichlet():
+    one = deal(WithinGroups(partition=Dirichlet(alpha=0.2, min_size=3)), 20)
+    other = deal(NaturalDirichlet(alpha=0.2, min_size=3), 20)
+    assert all(map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NESTING])
+def test_what_looks_at_groups_itself_is_not_put_within_groups(kind, member):
+    inner = member(kind)
+    table = {"kind": "within_groups", "partition": {"kind": kind} | dump(inner)}
+    with pytest.raises(ConfigError, match="cannot deal the rows of one natural group") as caught:
+        load(Partition, table, "data.partition")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inner", "num_clients", "told", "works"),
+    [
+        (
+            Quantity(min_size=19),
+            20,
+            "data.partition.partition.min_size = 19 for 5 clients of a natural group is more than "
+            "the 90 private rows; write at most 18",
+            {"min_size": 18},
+        ),
+        (
+            Pathological(labels_per_client=40),
+            12,
+            "data.partition.partition.labels_per_client = 40 for 3 clients of a natural group "
+            "makes more shards than the 90 private rows; write at most 30",
+            {"labels_per_client": 30},
+        ),
+    ],
+)
+def test_within_groups_names_what_the_smallest_group_can_have(inner, num_clients, told, works):
+    with pytest.raises(ConfigError) as caught:
+        deal(WithinGroups(partition=inner), num_clients)
+    assert str(caught.value) == told
+    fits = WithinGroups(partition=dataclasses.replace(inner, **works))
+    assert len(deal(fits, num_clients)) == num_clients
+
+
+def test_within_groups_with_more_labels_than_rows_asks_for_fewer_clients():
+    labels, groups = np.tile([0, 1, 2], 2), np.repeat([0, 1], 3)
+    line = r"data\.num_clients = 4, 2 in each of 2 natural groups, cannot share 3 .* write 2$"
+    with pytest.raises(ConfigError, match=line):
+        deal(WithinGroups(partition=Pathological()), 4, labels, groups)
+    assert len(deal(WithinGroups(partition=Pathological(labels_per_client=3)), 2, labels, groups))
+
+
+@pytest.mark.parametrize("law", ["log_normal", "power_law"])
+def test_pathological_quantity_shares_a_label_as_the_law_says(law):
+    """One label a client: among those who hold the same, sizes are the law's to the row."""
+    labels = np.repeat(np.arange(4), [3000, 2000, 2000, 1000])
+    made = PathologicalQuantity(labels_per_client=1, law=law, spread=0.7)
+    shards = deal(made, 40, labels, labels)
+    rng = np.random.default_rng(0)
+    for label in range(4):
+        rng.permutation(int((labels == label).sum()))
+    z = rng.standard_normal(40) if law == "log_normal" else -np.log(rng.permutation(40) + 1.0)
+    wanted, of = np.exp(0.7 * z), np.array([labels[rows[0]] for rows in shards])
+    for label in range(4):
+        held = np.array([len(rows) for k, rows in enumerate(shards) if of[k] == label])
+        share = wanted[of == label] / wanted[of == label].sum()
+        assert np.all(np.abs(held - share * held.sum()) < 1)
+
+
+@pytest.mark.parametrize("held", [1, 2, 3])
+def test_pathological_quantity_keeps_to_few_labels_and_spreads_sizes(held):
+    labels = np.repeat(np.arange(5), [400, 250, 40, 3, 307])
+    shards = deal(PathologicalQuantity(labels_per_client=held, spread=1.5), 20, labels, labels)
+    assert max(len(np.unique(labels[rows])) for rows in shards) <= held
+    sizes = [
+        np.array(list(map(len, deal(made, 20, labels, labels))))
+        for made in (
+            Pathological(labels_per_client=held),
+            PathologicalQuantity(labels_per_client=held),
+        )
+    ]
+    assert np.std(np.log(sizes[1])) > np.std(np.log(sizes[0])) + 0.3
+
+
+@pytest.mark.parametrize("law", ["log_normal", "power_law"])
+def test_pathological_quantity_survives_any_spread(law):
+    shards = deal(PathologicalQuantity(law=law, spread=100.0), 20)
+    assert np.array_equal(np.sort(np.concatenate(shards)), np.arange(420))
+    assert all(map(len, shards))
 
 
 def test_pathological_shards_are_of_one_label():
