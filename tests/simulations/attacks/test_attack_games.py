@@ -16,7 +16,7 @@ from common.gaussian_dp import epsilon_of, mu_of
 from simulations.attacks import Attack
 from simulations.attacks._canaries import plant
 from simulations.attacks._membership import Membership, Ranking, told
-from simulations.attacks._release import Defence, quantised
+from simulations.attacks._release import Defence, defences, quantised
 from simulations.attacks._scene import narrowed, set_up
 from simulations.attacks._training import listen, rows_of, train
 from simulations.attacks.adaptive import Adaptive
@@ -197,6 +197,21 @@ def test_label_shares_are_read_from_what_leaves_and_not_from_what_was_thought():
 
 def seeded(epsilon):
     return DpGd(epsilon_target=epsilon, noise_seed=1, delta=DELTA)
+
+
+def test_of_a_guarantee_without_noise_clipping_is_left_and_gives_more_away():
+    """The baseline of the guarantee: what is between the two rows is what noise does."""
+    found = Lira().run(memorising())
+    loose, kept = (against(found, name).figures for name in ("clipping alone", "DP, epsilon 8"))
+    assert loose["auc"] > kept["auc"] + 0.05
+    assert loose["bound"]["0.01"] == pytest.approx(1.0)
+
+
+def test_the_baseline_is_clipped_as_the_experiment_is():
+    own = DpGd(epsilon_target=2.0, budget=4.0, clip=3.0, steps=7)
+    mechanism = {d.name: d.mechanism for d in defences(8, own, 5, 100)}["clipping alone"]
+    assert (mechanism.clip, mechanism.steps, mechanism.noise_seed) == (3.0, 7, 5)
+    assert mechanism.plan().noise_multiplier < 0.01 < own.plan().noise_multiplier
 
 
 def test_pictures_are_drawn_from_a_teacher_that_learned_and_not_from_one_that_did_not():
