@@ -21,6 +21,7 @@ FLOAT = 1e-30
 """The smallest float32 probability that an attacker counts on."""
 
 EPSILON: Final = 8.0
+_VACUOUS = 1e6
 _NOISE, _WARMTH, _DECIMALS = 0.2, 4.0, 2
 
 Alter = Callable[[Floats, np.random.Generator], Floats]
@@ -90,15 +91,15 @@ def grain_of(bits: int) -> float:
 
 
 def defences(bits: int, own: Mechanism | None, noise_seed: int, rows: int) -> tuple[Defence, ...]:
-    """The rows of the battery: nothing, the experiment itself, obfuscation, a guarantee.
+    """The rows of the battery: nothing, the experiment itself, obfuscation, clipping, a guarantee.
 
-    The noise of the guarantee's row is seeded so that figures repeat; the attacks do not use
-    the seed, but who knows it can (the audit shows that).
+    The noise of the last two is seeded so that figures repeat; the attacks do not use the seed,
+    but who knows it can (the audit shows that).
 
     Args:
         bits: of the experiment's wire.
         own: the experiment's own mechanism, if it has one.
-        noise_seed: of the guarantee's row.
+        noise_seed: of the last two rows.
         rows: N, for what noise on N answers is worth at worst.
     """
     seeded = DpGd(epsilon_target=EPSILON, noise_seed=noise_seed)
@@ -107,11 +108,29 @@ def defences(bits: int, own: Mechanism | None, noise_seed: int, rows: int) -> tu
         at_width(bits, "this experiment's own release", own),
         replace(at_width(1, "1 bit: the favourite alone"), name="hard label"),
         *obfuscations(bits, rows),
+        clipped(bits, own if isinstance(own, DpGd) else seeded, noise_seed),
         replace(
             at_width(bits, "teachers trained by dp_gd; a guarantee", seeded),
             name=f"DP, epsilon {EPSILON:g}",
         ),
     )
+
+
+def clipped(bits: int, how: DpGd, noise_seed: int) -> Defence:
+    """The baseline of a guarantee: the same training and clipping, and next to no noise.
+
+    It tells what clipping does and what noise does (Aerni, Zhang, Tramer. *Evaluations of Machine
+    Learning Privacy Defenses are Misleading*, CCS 2024, https://arxiv.org/abs/2404.17399, ask for
+    a baseline that is tuned without regard to epsilon).
+
+    Args:
+        bits: of the wire.
+        how: the guarantee of which it is the baseline.
+        noise_seed: of what noise there is.
+    """
+    loose = replace(how, epsilon_target=_VACUOUS, budget=None, noise_seed=noise_seed)
+    about = f"dp_gd with next to no noise (epsilon {_VACUOUS:,.0f}); no promise"
+    return replace(at_width(bits, about, loose), name="clipping alone")
 
 
 def at_width(bits: int, about: str, mechanism: Mechanism | None = None) -> Defence:

@@ -1,16 +1,19 @@
 """Which labels a client holds, from how often it says them."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
+from clients.mechanisms import Mechanism
 from common.arrays import Floats, Ints
 from common.component import component
 from simulations.attacks import Attack, Finding
 from simulations.attacks._figures import curve
-from simulations.attacks._scene import Scene
+from simulations.attacks._release import Defence, Said
+from simulations.attacks._scene import Scene, noise_seed, repeatable
 from simulations.attacks._training import listen, train
 
 if TYPE_CHECKING:
@@ -24,8 +27,10 @@ _LEAST = 4
 class LabelDistribution(Attack):
     """The mean answer over the shared texts, taken for the shares of labels in the shard.
 
-    Clients get shards as skewed as Dirichlet draws are. The blind guess is the same for every
-    client: how labels are distributed in all of them. Reference: Shi, Ouyang, Wang 2025,
+    Clients get shards as skewed as Dirichlet draws are, train by the mechanism of each row of the
+    battery (with seeded noise, which the attack does not use), and what is read is what leaves
+    them: rounded, noised, favourites alone. The blind guess is the same for every client: how
+    labels are distributed in all of them. Reference: Shi, Ouyang, Wang 2025,
     https://arxiv.org/abs/2502.08001, section on label distribution inference.
 
     Attributes:
@@ -44,15 +49,10 @@ class LabelDistribution(Attack):
             [np.bincount(game.pool.labels[own], minlength=game.num_labels) for own in rows]
         ).astype(float)
 
-        def step(done: int, total: int) -> None:
-            scene.progress("skewed", done, total)
-
-        said = listen(game, train(game, rows, "skewed", None, step))
-        plain = [seen.defence for seen in scene.rows if seen.defence.mechanism is None]
-        found = []
-        for defence in plain:
-            told = said.released(defence, game.rng("alter", "skew", defence.name)).shared
-            found.append(distribution_finding(compared(told.mean(axis=1), truth), defence.name))
+        skewed, found = _Skewed(scene, rows), []
+        for seen in scene.rows:
+            guess = skewed.released(seen.defence).mean(axis=1)
+            found.append(distribution_finding(compared(guess, truth), seen.defence.name))
         return found
 
     @override
@@ -78,6 +78,29 @@ class LabelDistribution(Attack):
             chance = odds[possible] / odds[possible].sum()
             made.append(np.sort(rng.choice(possible, take, replace=False, p=chance)))
         return made
+
+
+class _Skewed:
+    """Clients of skewed labels, trained as each defence says, and what leaves them."""
+
+    def __init__(self, scene: Scene, rows: list[Ints]) -> None:
+        self._scene, self._rows = scene, rows
+        self._said: dict[Mechanism | None, Said] = {}
+
+    def released(self, defence: Defence) -> Floats:
+        """What leaves the K clients about the N shared texts, shape (K, N, C)."""
+        game, own = self._scene.game, defence.mechanism
+        if own is not None:
+            own = repeatable(own, noise_seed(game))
+        how = own if own is not None and own.trains else None
+        if how not in self._said:
+            trained = train(game, self._rows, "skewed", how, self._step)
+            self._said[how] = listen(game, trained)
+        rng = game.rng("alter", "skew", defence.name)
+        return self._said[how].released(replace(defence, mechanism=own), rng).shared
+
+    def _step(self, done: int, total: int) -> None:
+        self._scene.progress("skewed", done, total)
 
 
 def distribution_finding(figures: dict[str, Any], defence: str) -> Finding:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from simulations.events import silent
 from simulations.experiment import read
 from simulations.runner import execute
 from tests.owned import sessions, workers
+from tests.superlinks import flower, superlink
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -159,9 +159,9 @@ def test_a_killed_command_takes_everything_with_it(tmp_path: Path) -> None:
 def test_flwr_run_by_hand_gives_the_same_bits(tmp_path: Path, inline: dict) -> None:
     """On a private, throw-away SuperLink with two SuperNodes, as the guide says."""
     out = tmp_path / "by hand"
-    with superlink(tmp_path / "flower") as env:
+    with superlink(tmp_path / "flower") as (env, _):
         config = f'experiment="synthetic" set="{TASK}" out="{out}"'
-        call = [*flower("flwr"), "run", str(Path(__file__).parents[2]), "--stream"]
+        call = [flower("flwr"), "run", str(Path(__file__).parents[2]), "--stream"]
         call += ["--run-config", config]
         call += [
             "--federation-config",
@@ -174,59 +174,3 @@ def test_flwr_run_by_hand_gives_the_same_bits(tmp_path: Path, inline: dict) -> N
     made = summary_of(out)
     assert made["status"] == "complete"
     assert made["hashes"] == inline["hashes"]
-
-
-def flower(name: str) -> list[str]:
-    return [str(Path(sys.executable).parent / name)]
-
-
-class superlink:
-    """A SuperLink on loopback with its own home and an empty working directory."""
-
-    def __init__(self, home: Path) -> None:
-        self._home, self._port = home, _free_port()
-        (home / "cwd").mkdir(parents=True)
-        address = f'[superlink.sim]\naddress = "127.0.0.1:{self._port}"\ninsecure = true\n'
-        (home / "config.toml").write_text(f'[superlink]\ndefault = "sim"\n\n{address}')
-
-    def __enter__(self) -> dict[str, str]:
-        from simulations.environment import LOOPBACK, QUIET
-
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, **QUIET, **LOOPBACK, "FLWR_HOME": str(self._home), "PATH": path}
-        call = [*flower("flower-superlink"), "--insecure", "--simulation", "--host", "127.0.0.1"]
-        call += ["--port", str(self._port), "--disable-runtime-dependency-installation"]
-        self._log = (self._home / "superlink.log").open("wb")
-        self._process = subprocess.Popen(
-            call, env=env, cwd=self._home / "cwd", stdout=self._log, stderr=self._log
-        )
-        self._wait()
-        return env
-
-    def __exit__(self, *error: object) -> None:
-        family = psutil.Process(self._process.pid).children(recursive=True)
-        self._process.terminate()
-        self._process.wait(20)
-        for process in psutil.wait_procs(family, timeout=10)[1]:
-            process.kill()
-        self._log.close()
-
-    def _wait(self) -> None:
-        import urllib.request
-
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self._port}/health", timeout=1).close()
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
-        raise TimeoutError(str(threading.current_thread()))
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])

@@ -7,6 +7,7 @@ import pytest
 
 from clients.mechanisms import Mechanism
 from clients.priors import corrected, shares
+from clients.teachers import Teacher
 from clients.teachers.frozen_linear import FrozenLinear
 from common.configure import load
 from common.gaussian_dp import mu_of
@@ -77,3 +78,54 @@ def test_a_student_that_learns_noised_targets_is_not_distilled_without_the_noise
     assert Student().obstacle(world(equal)) is None
     noised = world(equal, "server.hiding = 'noisy_mean'")
     assert "noises what its student learns" in Student().obstacle(noised)
+
+
+class Elsewhere(Teacher):
+    """Learns by heart, too, but rows that are no candidates, whatever shard it is given."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def fit(self, inputs, labels, num_labels, rng, progress=None):
+        picked = rng.permutation(len(self.rows))[: len(labels)]
+        return BY_HEART.fit(self.rows.view[picked], self.rows.labels[picked], num_labels, rng)
+
+    def restore(self, tensors, num_labels):
+        return BY_HEART.restore(tensors, num_labels)
+
+
+BY_HEART = FrozenLinear(penalty=1e-3)
+PARROT = (
+    "data.num_clients = 2; server.weighting = 'uniform'; server.aggregator = 'mean'",
+    "server.loss = 'kl'; server.student = { kind = 'frozen_mlp', hidden = 48 }",
+    "server.schedule = { steps = 150, learning_rate = 0.02 }",
+)
+FEDERATIONS = replace(SIZE, fresh=60, federations=(6, 12))
+
+
+def parrots(recipe=None):
+    """What is found in students who were taught about the very candidates.
+
+    Args:
+        recipe: of a teacher, from the game; not given: one that learns its ten rows by heart.
+    """
+    made = legible(game(BY_HEART, features=48, size=FEDERATIONS, settings=PARROT))
+    made = replace(made, shared=made.pool)
+    made = made if recipe is None else replace(made, recipe=recipe(made))
+    (found,) = Student().run(set_up(made, silent, (Defence("8 bits", "", quantised(8), 1 / 255),)))
+    return found.figures
+
+
+def test_a_student_of_teachers_that_know_their_rows_by_heart_is_found_out():
+    """Positive control: ten rows each, and the candidates themselves are asked about."""
+    found = parrots()
+    assert found["auc"] > 0.75
+    assert found["auc_interval"][0] > 0.65
+
+
+def test_a_student_that_never_saw_a_member_gives_nobody_away():
+    """Negative control: the same, but the teachers have learned other rows by heart."""
+    found = parrots(lambda made: Elsewhere(made.fresh))
+    low, high = found["auc_interval"]
+    assert low <= 0.5 <= high
+    assert found["auc"] == pytest.approx(0.5, abs=0.08)
