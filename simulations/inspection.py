@@ -14,6 +14,7 @@ from common.reasons import Reason, Refused
 from common.records import CONSENSUS, decode
 from common.rosters import KEYS
 from common.terms import Terms
+from simulations.delta_coding import coded
 from simulations.folder import refuse_later
 
 
@@ -61,7 +62,20 @@ def inspect(folder: Path, client: int | None, server_round: int | None) -> dict[
         "fields": _fields(terms),
         "consensus": [entry for entry in server if entry["schema"] == CONSENSUS],
         "messages": chosen,
+        "coded": _coded(folder, terms, client, server_round),
     }
+
+
+def _coded(
+    folder: Path, terms: Terms, client: int | None, server_round: int | None
+) -> list[dict[str, Any]]:
+    """What a coder would have sent."""
+    clients = range(terms.num_clients) if client is None else (client,)
+    try:
+        rows = coded(folder, terms, clients)
+    except (OSError, Refused) as error:
+        raise CheckFailed("a message in releases/ is damaged") from error
+    return [row for row in rows if server_round in (None, row["round"])]
 
 
 def _told(entries: list[dict[str, Any]]) -> set[tuple[int, int, str]]:
@@ -90,6 +104,10 @@ def table(found: dict[str, Any]) -> list[str]:
     if told := found["consensus"]:
         sizes = f"{len(told)} byte strings, {sum(entry['bytes'] for entry in told):,} bytes"
         made += ["", f"server -> client, before every round but the first: {sizes}"]
+    if found["coded"]:
+        made += ["", "bytes of a message, and what a coder would have sent (none is used):"]
+        made += ["round     sent  entropy coded  delta coded"]
+        made += [_coded_line(row) for row in found["coded"]]
     made += ["", "round  client    bytes  verdict       entropy  sha256"]
     for m in found["messages"]:
         entropy = "" if m["mean_entropy"] is None else f"{m['mean_entropy']:.3f}"
@@ -98,6 +116,14 @@ def table(found: dict[str, Any]) -> list[str]:
             f"  {m['sha256'][:16]}"
         )
     return made
+
+
+def _coded_line(row: dict[str, Any]) -> str:
+    spread = f"({row['least']} to {row['largest']})"
+    return (
+        f"{row['round']:5}{row['plain']:9.0f}{row['entropy_coded']:15.0f}"
+        f"{row['delta_coded']:13.0f} {spread}"
+    )
 
 
 def _fields(terms: Terms) -> dict[str, str]:

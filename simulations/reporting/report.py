@@ -20,6 +20,7 @@ from common.files import read_json, read_lines, write_text
 from simulations.reporting import figures
 from simulations.reporting import rows as report_rows
 from simulations.reporting import transport as report_transport
+from simulations.reporting.coded import MOST_CODED, coded_rows
 from simulations.reporting.own_teachers import MOST_TEACHERS, teacher_rows
 from simulations.reporting.page import template
 from simulations.reporting.personal import personal_rows
@@ -89,6 +90,8 @@ def build_report(folder: Path, summary: Mapping[str, Any] | None = None) -> str:
         personal=personal_rows(run.summary, run.pictures),
         teachers=teacher_rows(run.summary, run.pictures),
         most_teachers=MOST_TEACHERS,
+        coded=coded_rows(folder),
+        most_coded=MOST_CODED,
         report=section(folder),
         **_drawings(run),
     )

@@ -69,6 +69,13 @@ def test_a_run_that_is_gone_on_with_ends_the_same_for_every_student(kind: str, s
     assert (whole[2][0] == 10) == (seen == "none")
 
 
+@pytest.mark.parametrize("kind", kinds(Student))
+def test_a_gate_that_reads_what_any_student_makes_of_a_text_ends_the_same(kind: str) -> None:
+    student, gate = find(Student, kind)(), Gate(inputs="hidden")
+    whole = ends(student, gate, through_bytes=False)
+    assert ends(student, gate, through_bytes=True) == whole
+
+
 @pytest.mark.parametrize("weighting", ["reinforced", "gate"])
 def test_what_one_linear_layer_makes_of_a_text_is_what_it_reads(weighting: str) -> None:
     """To the last bit, over more steps than a scale lasts."""

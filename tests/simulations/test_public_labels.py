@@ -99,3 +99,23 @@ def test_a_run_with_a_teacher_of_the_servers_own(tmp_path):
     assert clients.tolist() == [0, 1, 2, 3, 4]
     assert np.allclose(weights.sum(axis=0), 1)
     assert outcome(folders[0])["clients"]["asked"] == 4
+
+
+SEEN = (
+    "{ kind = 'reinforced', instance = 'hidden' }",
+    "{ kind = 'gate', inputs = 'hidden' }",
+)
+
+
+@pytest.mark.parametrize("weighting", SEEN)
+def test_a_whole_run_steers_by_what_a_student_that_reads_texts_sees_in_them(weighting, tmp_path):
+    student = "{ kind = 'transformer', layers = 1, width = 8, vocabulary = 600, max_tokens = 8 }"
+    labels = "num_rounds = 2; data.labelled_transfer = 20; server.aggregator = 'keep_all'"
+    made = (f"server.weighting = {chosen}" for chosen in (weighting, "'uniform'"))
+    steered, plain = (
+        stocked(tiny_with(f"server.student = {student}", labels, one), tmp_path / str(number))
+        for number, one in enumerate(made)
+    )
+    for folder in (steered, plain):
+        federate(folder, silent)
+    assert hashes(steered)[0] != hashes(plain)[0]
