@@ -17,11 +17,11 @@ from flwr.clientapp.typing import ClientAppCallable
 
 from clients import faults
 from clients.apart import runner
-from clients.flushing import settled
 from clients.side_by_side import SideBySide
 from clients.store import Store
 from clients.tasks import Argument, Said, guarded, here
 from common.failures import FolderError
+from common.flushing import settled
 from common.messages import Answer
 from common.reasons import Reason
 from common.sites import find

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clients.flushing import settled
 from clients.tasks import Argument, Outcome, Said, here
+from common.flushing import settled
 from common.messages import Consensus, Question
 from common.reasons import Reason
 from common.rosters import Roster

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from clients.apart import runner
-from clients.flushing import settled
 from clients.side_by_side import SideBySide
 from clients.tasks import guarded, here
+from common.flushing import settled
 from common.messages import Question
 from common.reasons import Reason
 from common.rosters import Roster

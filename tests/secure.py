@@ -41,4 +41,4 @@ def plain(folder, client, parties, server_round=1):
     """What a client adds to a sum, before it is masked."""
     terms = Terms.read(folder / "terms.json")
     own = Client(Store(folder / "clients" / str(client)))
-    return contribution(own._record(server_round), terms, parties)
+    return contribution(own._speaker.record(server_round), terms, parties)

@@ -210,7 +210,7 @@ def test_a_stranger_on_the_list_is_refused(folder, six):
 
 def test_what_might_not_fit_is_not_sent(folder, six):
     terms = Terms.read(folder / "terms.json")
-    record = six[0]._record(1)
+    record = six[0]._speaker.record(1)
     assert contribution(record, terms, MOST_PARTIES).shape == (terms.rows, 5)
     with pytest.raises(OverflowError):
         contribution(record, terms, 2**22)
@@ -223,4 +223,4 @@ def test_the_bias_and_the_size_stay_with_the_client(tmp_path):
         terms = Terms.read(folder / "terms.json")
         assert (terms.disclosed, terms.secure.needs) == ((), {wanted})
         (client,) = ready(folder, [0])
-        assert getattr(client._record(1), wanted) is not None
+        assert getattr(client._speaker.record(1), wanted) is not None

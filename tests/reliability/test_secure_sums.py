@@ -280,7 +280,7 @@ def needles(folder):
     for client in range(CLIENTS):
         words = plain(folder, client, CLIENTS)
         own = Client(Store(folder / "clients" / str(client)))
-        record = own._record(1)
+        record = own._speaker.record(1)
         probs = words[:, :3] / words[:, 3:4]
         for name, rows in (
             ("words", words.astype("<u4")),
@@ -376,7 +376,7 @@ def test_r26_that_search_finds_answers_in_clear(tmp_path):
 
 def served_codes(folder, client):
     own = Client(Store(folder / "clients" / str(client)))
-    return own._record(1).codes.astype(np.uint8).tobytes()
+    return own._speaker.record(1).codes.astype(np.uint8).tobytes()
 
 
 def test_r26_a_server_that_dies_in_an_attempt_gets_the_same_bytes_again(tmp_path):

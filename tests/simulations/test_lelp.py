@@ -123,7 +123,7 @@ def test_a_client_splits_as_it_was_told_and_answers_nothing_else(tmp_path):
     with pytest.raises(Refused) as found:
         client.answer(Question(1, 1, binding))
     assert found.value.reason is Reason.wrong_field
-    client._config = replace(client._config, subclasses=None)  # the terms want three
+    client._own.config = replace(client._own.config, subclasses=None)  # the terms want three
     with pytest.raises(Refused) as found:
         client.answer(Question(1, 2, binding))
     assert found.value.reason is Reason.refused

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from clients.client import Client
+from clients.speaker import Speaker
 from clients.store import Store
 from clients.teachers.frozen_mlp import FrozenMlp
 from simulations.events import silent
@@ -36,7 +36,7 @@ def frozen_code(monkeypatch):
 def counted(monkeypatch):
     """How often a teacher was fitted, and asked about public texts, by clients."""
     counts: Counter[str] = Counter()
-    fit, asked = FrozenMlp.fit, Client._predict
+    fit, asked = FrozenMlp.fit, Speaker._predict
 
     def fitted(self, *args):
         counts["fits"] += 1
@@ -47,7 +47,7 @@ def counted(monkeypatch):
         return asked(self, *args)
 
     monkeypatch.setattr(FrozenMlp, "fit", fitted)
-    monkeypatch.setattr(Client, "_predict", predicted)
+    monkeypatch.setattr(Speaker, "_predict", predicted)
     return counts
 
 

@@ -142,10 +142,10 @@ def test_r29_later_rounds_say_the_same_even_if_the_release_is_lost(kind, tmp_pat
     store = Store(folder / "clients" / "0")
     for number in (1, 2, 3):
         (store.root / "releases" / f"{number}.bin").unlink()
-    again = Client(store)._record(2)
+    again = Client(store)._speaker.record(2)
     assert np.array_equal(again.codes, first)
     (store.root / "noise.key").write_bytes(b"another" * 5)  # the control
-    assert not np.array_equal(Client(store)._record(2).codes, first)
+    assert not np.array_equal(Client(store)._speaker.record(2).codes, first)
 
 
 def test_a_refined_teacher_gets_noise_of_its_own_and_its_worth_is_told(tmp_path):

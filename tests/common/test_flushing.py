@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from clients.flushing import settled
+from common.flushing import settled
 
 
 @pytest.fixture
