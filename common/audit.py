@@ -10,19 +10,24 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from common.failures import CheckFailed
-from common.files import append_bytes, flushed, read_bytes
+from common.files import append_bytes, appending, flushed, read_bytes
 from common.reasons import Reason
 from common.rosters import KEYS
 
 START = "0" * 64
 
+# What json.dumps makes of the entry, in a sixth of its time: no value needs quoting.
+_LINE = (
+    b'{"time": "%b", "direction": "%b", "client": %d, "round": %d, "schema": %d, "bytes": %d, '
+    b'"sha256": "%b", "verdict": "%b", "attempts": %d, "previous": "%b"}'
+)
 _ROUND = re.compile(rb'"round": (\d+),')
 _REMEMBERED = 2
 
@@ -46,6 +51,7 @@ class AuditLog:
     def __init__(self, path: str | Path) -> None:
         self._path = path
         self._waiting: list[bytes] | None = None
+        self._open: Callable[[bytes, bool], None] | None = None
         data = _repaired(path)
         self._previous = _hash(data[data.rfind(b"\n", 0, -1) + 1 : -1]) if data else START
         self._length = len(data)
@@ -86,24 +92,24 @@ class AuditLog:
             durable: whether the line, and all before it, survives a power failure from now
                 on; otherwise from the next :meth:`settle`. Not inside :meth:`at_once`.
         """
-        entry: dict[str, Any] = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "direction": direction,
-            "client": client,
-            "round": server_round,
-            "schema": schema,
-            "bytes": len(payload),
-            "sha256": hashlib.sha256(payload).hexdigest(),
-            "verdict": verdict.name,
-        }
-        entry["attempts"] = self._attempt(entry)
-        entry["previous"] = self._previous
-        line = json.dumps(entry).encode()
+        sha256 = hashlib.sha256(payload).hexdigest()
+        line = _LINE % (
+            datetime.now(UTC).isoformat(timespec="milliseconds").encode(),
+            direction.encode(),
+            client,
+            server_round,
+            schema,
+            len(payload),
+            sha256.encode(),
+            verdict.name.encode(),
+            self._attempt(server_round, (direction, client, sha256)),
+            self._previous.encode(),
+        )
         self._previous, self._length = _hash(line), self._length + len(line) + 1
         if self._waiting is not None:
             self._waiting.append(line + b"\n")
         else:
-            append_bytes(self._path, line + b"\n", durable=durable)
+            self._write(line + b"\n", durable)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
@@ -113,20 +119,34 @@ class AuditLog:
             yield
         finally:
             lines, self._waiting = b"".join(self._waiting), None
-            append_bytes(self._path, lines)
+            self._write(lines, False)
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Open the file once for all lines inside; each is written when it is appended."""
+        with appending(self._path) as self._open:
+            try:
+                yield
+            finally:
+                self._open = None
 
     def settle(self) -> None:
         """Have every line on disk."""
         flushed(self._path)
 
-    def _attempt(self, entry: dict[str, Any]) -> int:
-        """How often this message has now been logged."""
-        number = entry["round"]
+    def _write(self, data: bytes, durable: bool) -> None:
+        if self._open is None:
+            append_bytes(self._path, data, durable=durable)
+        else:
+            self._open(data, durable)
+
+    def _attempt(self, number: int, key: tuple[str, int, str]) -> int:
+        """How often this message of a round has now been logged."""
         if number not in self._attempts:
             known = number <= self._newest
             self._attempts[number] = _attempts(self._path, number) if known else {}
         self._newest = max(self._newest, number)
-        counts, key = self._attempts[number], _key(entry)
+        counts = self._attempts[number]
         counts[key] = counts.get(key, 0) + 1
         while len(self._attempts) > _REMEMBERED:
             del self._attempts[min(self._attempts)]

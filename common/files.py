@@ -5,14 +5,16 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from common.failures import FolderError
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate newlines
-_OWN = 0o600
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY
+_MODE = 0o777
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -51,10 +53,11 @@ def write_bytes(path: str | Path, data: bytes, mode: int = 0o644, *, durable: bo
     """
     folder, name = os.path.split(path)
     beside = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, _OWN)
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
+        granted = os.fstat(handle).st_mode & _MODE  # the user's mask may have taken some of it
         _fill(handle, data, durable)
-        if mode != _OWN:
+        if granted != mode:
             os.chmod(beside, mode)
         os.replace(beside, path)
     except BaseException:
@@ -73,19 +76,40 @@ def append_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> Non
         data: what to append.
         durable: whether all of the file survives a power failure from now on.
     """
-    _fill(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o666), data, durable)
+    _fill(os.open(path, _APPENDING, 0o666), data, durable)
+
+
+@contextlib.contextmanager
+def appending(path: str | Path) -> Iterator[Callable[[bytes, bool], None]]:
+    """As :func:`append_bytes` again and again, on a file that is opened once.
+
+    Args:
+        path: the file.
+
+    Yields:
+        What takes ``data`` and ``durable``; all is with the system when it returns.
+    """
+    handle = os.open(path, _APPENDING, 0o666)
+    try:
+        yield partial(_put, handle)
+    finally:
+        os.close(handle)
 
 
 def _fill(handle: int, data: bytes, durable: bool) -> None:
     """Write all of ``data`` and close the file."""
     try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(handle, left) :]
-        if durable:
-            os.fsync(handle)
+        _put(handle, data, durable)
     finally:
         os.close(handle)
+
+
+def _put(handle: int, data: bytes, durable: bool) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
+    if durable:
+        os.fsync(handle)
 
 
 def write_fresh(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -126,7 +150,12 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """``value`` as indented JSON; NaN is refused, because other readers refuse it."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", mode)
+    write_bytes(path, json_bytes(value), mode)
+
+
+def json_bytes(value: Any) -> bytes:
+    """The content of a file by :func:`write_json`."""
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: str | Path) -> Any:

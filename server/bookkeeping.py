@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from common.failures import TooFewClients
@@ -66,6 +67,10 @@ class Books:
         self.start_clock()
         with self._archive.audit.at_once():
             self.down(question, clients, question.payload)
+
+    def judging(self) -> AbstractContextManager[None]:
+        """While a reply is judged, whose verdicts are logged one by one."""
+        return self._archive.audit.kept_open()
 
     def up(self, question: Question, client: int, payload: bytes, verdict: Reason) -> None:
         """Log what came up and what was made of it."""

@@ -1,7 +1,6 @@
 """What clients say in a round, collected: in clear, or as a secure sum."""
 
 import time
-from collections.abc import Iterable
 from functools import partial
 
 from flwr.app import Message
@@ -26,30 +25,22 @@ class Collector:
         self._coordinator, self._books = coordinator, coordinator.books
         self._nodes, self._judge, self._progress = nodes, judge, progress
 
-    def ask(self, question: Question, clients: set[int]) -> list[Message]:
+    def _ask(self, question: Question, clients: set[int]) -> list[Message]:
         """Log that the question goes down; return the messages that hold it."""
         self._books.sent(question, clients)
         content = partial(pack_question, question, self._coordinator.site)
         return self._nodes.messages(PREDICT, question.round, clients, content)
 
-    def collect(
-        self, grid: PatientGrid, question: Question, replies: Iterable[Message], end: float
-    ) -> None:
-        """Judge the replies to a question; give who did not answer a second chance.
-
-        Args:
-            grid: that brought the replies.
-            question: that all who are ready were asked.
-            replies: to it.
-            end: of the phase, by the monotonic clock.
-        """
-        admit = self._judge.answers
-        missing = self._judge.gather(grid, question, replies, self._coordinator.ready, admit)
-        if missing:
-            asked = set(missing)
-            again = grid.exchange(self.ask(question, asked), end - time.monotonic())
-            missing = self._judge.gather(grid, question, again, asked, admit)
-            self._books.exclude_all(missing)
+    def collect(self, grid: PatientGrid, question: Question) -> None:
+        """Ask all who are ready; judge their replies; give who did not answer a second chance."""
+        end = time.monotonic() + self._coordinator.timeouts.predict
+        missing = dict.fromkeys(self._coordinator.ready, Reason.timeout)
+        for _ in ("first", "second"):
+            if missing:
+                asked = set(missing)
+                replies = grid.in_turn(self._ask(question, asked), end - time.monotonic())
+                missing = self._judge.gather(grid, question, replies, asked, self._judge.answers)
+        self._books.exclude_all(missing)
 
     def add_up(self, grid: PatientGrid) -> None:
         """Have the clients add up what they say; if one is lost on the way, once more."""
@@ -78,6 +69,6 @@ class Collector:
             if again and missing:
                 summing.remind(roster, missing)
             messages = self._nodes.messages(kind, roster.round, set(missing), content)
-            replies = grid.exchange(messages, end - time.monotonic())
+            replies = grid.in_turn(messages, end - time.monotonic())
             missing = self._judge.gather(grid, roster.question, replies, set(missing), admit)
         self._books.exclude_all(missing)

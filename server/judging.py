@@ -45,10 +45,17 @@ class Judge:
         asked: set[int],
         admit: Admit,
     ) -> dict[int, Reason]:
-        """Judge all replies; return who could have answered and did not, and why."""
+        """Judge all replies; return who could have answered and did not, and why.
+
+        Args:
+            grid: that brings the replies.
+            question: to which they are.
+            replies: each in its turn, so that equal runs have equal logs.
+            asked: the clients.
+            admit: judges what one of them holds.
+        """
         unheard, missing = set(asked), dict[int, Reason]()
-        # Whoever comes first is judged in its turn, so that equal runs have equal logs.
-        for reply in sorted(replies, key=lambda reply: sorted(grid.named(reply))):
+        for reply in replies:
             named = grid.named(reply)
             unheard -= named
             if reply.has_error():
@@ -73,9 +80,10 @@ class Judge:
             return {}
         named, refusal = opened
         self._carrier.envelope_bytes += len(framed(reply.content)) - sum(map(len, named.values()))
-        self._refuse_strays(asked, named, reply, question)
-        for client in sorted(asked & named.keys()):
-            self._coordinator.admit(question, client, named[client])
+        with self._books.judging():
+            self._refuse_strays(asked, named, reply, question)
+            for client in sorted(asked & named.keys()):
+                self._coordinator.admit(question, client, named[client])
         return {c: refusal.get(c, Reason.client_error) for c in asked - named.keys()}
 
     def keys(self, asked: set[int], reply: Message, question: Question) -> dict[int, Reason]:

@@ -1,7 +1,8 @@
 """A grid that waits by a clock of its own, and finds out which client breaks its node."""
 
+import heapq
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from flwr.app import Message, RecordDict
@@ -12,6 +13,7 @@ from typing_extensions import override
 from common.wire import for_one, unpack_asked
 
 _POLL_SECONDS = 0.05
+_SHARE_SECONDS = 0.002
 
 # Flower's own time-out goes by the wall clock, which may be set; ours is monotonic, so
 # Flower's lies far out.
@@ -29,10 +31,14 @@ class PatientGrid(Grid):
 
     Attributes:
         grid: the one that carries the messages.
+        pushed: told of messages once they are in its hands.
     """
 
     grid: Grid
+    pushed: Callable[[list[Message]], None] = lambda messages: None
     _sent: dict[str, Message] = field(default_factory=dict)
+    _clients: dict[str, list[int]] = field(default_factory=dict)
+    _waiting: set[str] = field(default_factory=set)
     _late: set[str] = field(default_factory=set)
     _overdue: list[Message] = field(default_factory=list)
 
@@ -52,27 +58,56 @@ class PatientGrid(Grid):
         Returns:
             The replies in the order of arrival; one that comes twice is in it twice.
         """
+        replies = []
+        for reply in self._arriving(messages, seconds):
+            replies.append(reply)
+            if not reply.has_error():
+                note(reply)
+        return replies
+
+    def in_turn(self, messages: Iterable[Message], seconds: float) -> Iterator[Message]:
+        """As :meth:`exchange`, but each reply as soon as it is its turn: by the ids of its clients.
+
+        So equal runs do the same with them in the same order, and do it while others are still
+        waited for.
+
+        Args:
+            messages: questions for nodes, no two for the same client.
+            seconds: from now. What is done between two replies takes of them; what has come by
+                the end of that is not late.
+        """
+        held: list[tuple[int, int, Message]] = []
+        for count, reply in enumerate(self._arriving(messages, seconds)):
+            heapq.heappush(held, (self._turn(reply.metadata.reply_to_message_id), count, reply))
+            turn = min(map(self._turn, self._waiting), default=held[0][0])
+            while held and held[0][0] <= turn:
+                yield heapq.heappop(held)[-1]
+        while held:
+            yield heapq.heappop(held)[-1]
+
+    def _arriving(self, messages: Iterable[Message], seconds: float) -> Iterator[Message]:
+        """The replies in the order of arrival; who breaks a node is looked for on the way."""
         kept = self._late | {reply.metadata.reply_to_message_id for reply in self._overdue}
         self._sent = {name: self._sent[name] for name in kept}
-        waiting, replies = self._push(messages), list[Message]()
-        end = time.monotonic() + seconds
-        while waiting:
-            for reply in self._pull(waiting):
-                if reply.has_error() and reply.metadata.reply_to_message_id in waiting:
-                    alone = self._push(self._alone(reply))
-                    waiting |= alone
-                else:
-                    alone = set()
-                waiting.discard(reply.metadata.reply_to_message_id)
-                if not alone:
-                    replies.append(reply)
-                if not reply.has_error():
-                    note(reply)
-            if time.monotonic() >= end:
-                break
-            time.sleep(_POLL_SECONDS * bool(waiting))
-        self._late |= waiting
-        return replies
+        self._clients = {name: self._clients[name] for name in kept}
+        self._waiting = self._push(messages)
+        started, over = time.monotonic(), False
+        try:
+            while self._waiting and not over:
+                over = time.monotonic() >= started + seconds
+                for reply in self._pull(self._waiting):
+                    name = reply.metadata.reply_to_message_id
+                    broken = reply.has_error() and name in self._waiting
+                    alone = self._alone(reply) if broken else []
+                    self._waiting |= self._push(alone)
+                    self._waiting.discard(name)
+                    if not alone:
+                        yield reply
+                if self._waiting and not over:
+                    time.sleep(self._pause(time.monotonic() - started))
+        finally:
+            self._late |= self._waiting
+            self._waiting = set()
 
     def asked(self, reply: Message) -> Message:
         """The message that this is the reply to."""
@@ -80,7 +115,7 @@ class PatientGrid(Grid):
 
     def named(self, reply: Message) -> set[int]:
         """The logical clients that the message of this reply was for, which it may speak for."""
-        return set(unpack_asked(self.asked(reply).content)[2])
+        return set(self._clients[reply.metadata.reply_to_message_id])
 
     def overdue(self) -> list[tuple[Message, Message]]:
         """What came too late since the last call: pairs of message and reply."""
@@ -91,7 +126,7 @@ class PatientGrid(Grid):
     @property
     def owed(self) -> bool:
         """Whether a reply is still missing that is not waited for any more."""
-        return bool(self._late)
+        return bool(self._late or self._waiting)
 
     @override
     def send_and_receive(
@@ -134,8 +169,22 @@ class PatientGrid(Grid):
     def _push(self, messages: Iterable[Message]) -> set[str]:
         listed = list(messages)
         names = list(self.push_messages(listed)) if listed else []
-        self._sent.update(zip(names, listed, strict=True))
+        self.pushed(listed)
+        for name, message in zip(names, listed, strict=True):
+            self._sent[name] = message
+            self._clients[name] = unpack_asked(message.content)[2]
         return set(names)
+
+    def _pause(self, elapsed: float) -> float:
+        """Seconds until the next look, which costs the more the more is waited for.
+
+        The last replies of a short exchange are not waited for longer than they take.
+        """
+        return min(_POLL_SECONDS, _SHARE_SECONDS * len(self._waiting) + elapsed / 100)
+
+    def _turn(self, name: str) -> int:
+        """When a message is judged: no two name the same client."""
+        return min(self._clients[name], default=-1)
 
     def _pull(self, waiting: set[str]) -> list[Message]:
         """Replies to what is waited for; what is late is put aside."""

@@ -62,26 +62,23 @@ class FederatedDistillation(Strategy):
         self._phases.prepare(grid, question)
         self._reach("asked", question.round)
         self._phases.refine(grid, question)
-        self._started, ready = time.monotonic(), self._coordinator.ready
-        self._progress("predict", 0, len(ready))
-        if self._coordinator.summing is not None:
-            return []  # several exchanges, some perhaps twice: all when these are aggregated
-        return self._collector.ask(question, ready)
+        self._progress("predict", 0, len(self._coordinator.ready))
+        return []  # what is asked is judged while others still answer, and some of it asked twice
 
     @override
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        question, grid = self._question, self._grid
+        del replies  # to no message of ours
+        question, grid, started = self._question, self._grid, time.monotonic()
         assert question is not None, "Flower configures before it aggregates"
         assert grid is not None, "Flower configures before it aggregates"
         self._judge.log_late(grid)
         if self._coordinator.summing is not None:
             self._collector.add_up(grid)
         else:
-            end = self._started + self._coordinator.timeouts.predict
-            self._collector.collect(grid, question, replies, end)
-        self._carrier.spend("predict", time.monotonic() - self._started)
+            self._collector.collect(grid, question)
+        self._carrier.spend("predict", time.monotonic() - started)
         total = len(self._coordinator.cohort)
         self._progress("predict", total, total)
         self._reach("answered", question.round)

@@ -184,6 +184,41 @@ def test_lines_written_at_once_are_those_written_one_by_one(tmp_path):
     assert logs[1].mark.length == (tmp_path / "many.jsonl").stat().st_size
 
 
+def test_every_line_is_what_json_makes_of_it(path):
+    for line in path.read_bytes().splitlines():
+        assert json.dumps(json.loads(line)).encode() == line
+
+
+def test_a_log_that_is_kept_open_has_every_line_at_once(tmp_path):
+    """A kill in between loses none; afterwards it is opened anew, also where it was moved."""
+    path = tmp_path / "log.jsonl"
+    log = AuditLog(path)
+    with log.kept_open():
+        for count in (1, 2, 3):
+            log.append("up", count, 1, b"answer", schema=1, durable=count == 3)
+            assert len(verified(path, log.head)) == count
+    path.rename(tmp_path / "elsewhere.jsonl")
+    log.append("up", 4, 1, b"answer", schema=1)
+    assert len(path.read_bytes().splitlines()) == 1
+    whole = [(tmp_path / name).read_bytes() for name in ("elsewhere.jsonl", "log.jsonl")]
+    path.write_bytes(b"".join(whole))
+    assert len(verified(path, log.head)) == 4
+
+
+def test_a_log_that_was_kept_open_is_closed_after_an_error(tmp_path):
+    log = AuditLog(tmp_path / "log.jsonl")
+
+    def fail():
+        with log.kept_open():
+            log.append("up", 0, 1, b"answer", schema=1)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    log.append("up", 1, 1, b"answer", schema=1)
+    assert len(verified(tmp_path / "log.jsonl", log.head)) == 2
+
+
 def test_what_was_appended_before_an_error_is_kept(tmp_path):
     log = AuditLog(tmp_path / "log.jsonl")
 

@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 
 import pytest
@@ -21,6 +22,18 @@ def test_the_mode_is_the_one_asked_for(tmp_path, mode):
     for write, value in ((write_bytes, b""), (write_text, ""), (write_json, {}), (write_lines, [])):
         write(tmp_path / "file", value, mode)
         assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no mask")
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o177])
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666])
+def test_the_users_mask_changes_nothing(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_bytes(tmp_path / "file", b"x", mode)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
