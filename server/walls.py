@@ -9,7 +9,7 @@ folder (PRIVACY C9); on one machine under one user nothing in Python does.
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +20,8 @@ _FIRST = ("open", "os.listdir", "os.scandir", "os.chdir", "shutil.copyfile", "sq
 _BOTH = ("os.rename", "os.link")
 _PATHS = dict.fromkeys(_FIRST, 1) | dict.fromkeys(_BOTH, 2)
 """The events that are about paths, and how many."""
+_NEW = os.O_CREAT | os.O_EXCL
+_FOLDERS = 16  # that are remembered
 _PRIVATE = ("clients", "simulations.datasets", "simulations.provision", "simulations.split")
 
 
@@ -64,37 +66,56 @@ def assert_apart() -> None:
 class _Places:
     """Where paths lead, links followed.
 
-    A round opens thousands of files in one folder. The folder of the last path is remembered, and
-    looked up anew unless its path still leads to the very same folder: one look, not one a part.
+    A round opens thousands of files in a few folders. Where these lead is remembered, and looked
+    up anew unless their paths still lead to the very same folders: one look, not one a part.
     """
 
     def __init__(self) -> None:
-        self._last = ("", (0, 0), "")  # one tuple, for several threads open files
+        self._known: dict[str, tuple[tuple[int, int], str]] = {}  # several threads open files
 
-    def real(self, path: str) -> str:
-        """The path without links."""
-        folder, name = os.path.split(path)
-        if os.name == "nt" or name in ("", os.curdir, os.pardir) or os.path.islink(path):
-            return os.path.realpath(path)
+    def real(self, paths: Iterable[str], *, new: bool = False) -> Iterator[str]:
+        """Paths of one event without links.
+
+        Args:
+            paths: of files or folders.
+            new: whether the system itself refuses to follow a link there, or to open any file.
+        """
+        looked: dict[str, str | None] = {}
+        for path in paths:
+            folder, name = os.path.split(path)
+            odd = os.name == "nt" or name in ("", os.curdir, os.pardir)
+            if odd or (not new and os.path.islink(path)):
+                yield os.path.realpath(path)
+                continue
+            if folder not in looked:
+                looked[folder] = self._home(folder)
+            home = looked[folder]
+            yield os.path.realpath(path) if home is None else f"{home}{os.sep}{name}"
+
+    def _home(self, folder: str) -> str | None:
+        """Where a folder leads, without a separator at the end; None if nobody can look there."""
         try:
             found = os.stat(folder)
         except (OSError, ValueError):
-            return os.path.realpath(path)
-        known, identity, real = self._last
-        if (known, identity) != (folder, (found.st_dev, found.st_ino)):
-            real = os.path.realpath(folder)
-            self._last = (folder, (found.st_dev, found.st_ino), real)
-        return os.path.join(real, name)
+            return None
+        identity = found.st_dev, found.st_ino
+        known, home = self._known.get(folder, (None, ""))
+        if known != identity:
+            home = os.path.realpath(folder).rstrip(os.sep)
+            if len(self._known) >= _FOLDERS:
+                self._known.clear()
+            self._known[folder] = identity, home
+        return home
 
 
 def _paths(event: str, args: tuple[Any, ...], places: _Places) -> Iterator[str]:
     """Every path that an event is about, without links."""
-    for arg in args[: _PATHS[event]]:
-        if isinstance(arg, str | bytes | os.PathLike):
-            path = os.fsdecode(arg)
-            yield places.real(path)
-            if event == "sqlite3.connect" and path.startswith("file:"):
-                yield os.path.realpath(_of_address(path))
+    named = [arg for arg in args[: _PATHS[event]] if isinstance(arg, str | bytes | os.PathLike)]
+    paths = [os.fsdecode(arg) for arg in named]
+    new = event == "open" and isinstance(args[2], int) and args[2] & _NEW == _NEW
+    yield from places.real(paths, new=new)
+    if event == "sqlite3.connect":
+        yield from (os.path.realpath(_of_address(p)) for p in paths if p.startswith("file:"))
 
 
 def _of_address(address: str) -> str:

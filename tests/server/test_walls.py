@@ -15,6 +15,8 @@ try:
     eval(sys.argv[2])
 except PermissionError as error:
     print("refused", error)
+except FileExistsError:
+    print("exists")
 else:
     print("opened")
 """
@@ -108,6 +110,35 @@ def test_a_folder_that_was_opened_before_may_lead_elsewhere_now(folder, what, na
     if (what, name) != ("the folder", "x"):  # it has moved away with its folder
         steps += f", open(home + '/{name}').close()"
     assert attempt(folder, f"(lambda home, private: [{steps}])({home!r}, {private!r})") == outcome
+
+
+NEW = "os.O_WRONLY | os.O_CREAT | os.O_EXCL"
+
+
+@pytest.mark.parametrize("name", ["run/clients/0/new", "link/clients/0/new", "run/clients/new"])
+def test_nothing_new_is_made_where_it_is_private(folder, name):
+    path = str(folder.parent / name)
+    assert attempt(folder, f"os.open({path!r}, {NEW})") == "refused"
+    assert attempt(folder, f"open({path!r}, 'x')") == "refused"
+
+
+def test_nothing_new_is_made_through_a_link(folder):
+    """What is new is not looked at for a link, for the system itself follows none there."""
+    link, private = str(folder / "releases" / "x"), str(folder / "clients" / "0" / "new")
+    for how in (f"os.open({link!r}, {NEW})", f"open({link!r}, 'x')"):
+        step = f"[os.path.lexists({link!r}) or os.symlink({private!r}, {link!r}), {how}]"
+        assert attempt(folder, step) == "exists"
+    assert not (folder / "clients" / "0" / "new").exists()
+
+
+def test_many_folders_are_told_apart(folder):
+    """More than are remembered, in turn and again: each leads where it led."""
+    home, private = str(folder / "releases"), str(folder / "clients" / "0" / "shard.jsonl")
+    steps = "[(os.makedirs(home + f'/{n % 40}', exist_ok=True), "
+    steps += "open(home + f'/{n % 40}/x', 'a').close()) for n in range(90)]"
+    public = f"(lambda home: {steps})({home!r})"
+    assert attempt(folder, public) == "opened"
+    assert attempt(folder, f"[{public}, open({private!r})]") == "refused"
 
 
 @pytest.mark.parametrize("name", ["run", "run/clients", "cache", "link/clients/0"])
