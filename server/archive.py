@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from common.configure import load
 from common.encoders import Encoder
 from common.failures import Failure, FolderError
 from common.files import (
-    flush_all,
-    flushed,
+    json_bytes,
     read_json,
     read_lines,
     write_bytes,
@@ -28,6 +26,7 @@ from common.files import (
     write_lines,
     write_text,
 )
+from common.flushing import settled
 from common.labels import LabelGeometry
 from common.rosters import Roster
 from common.terms import Terms
@@ -40,7 +39,7 @@ from server.reading import Reader
 from server.students import Student, fingerprint
 from server.tallies import Tally, from_json, to_json, to_table
 
-_MANY = 16
+_BELIEFS = ("geometry.json", "weights.safetensors")
 
 CARD = """# A student of fedknot
 
@@ -133,15 +132,10 @@ class Archive:
 
     def _settle(self, server_round: int) -> None:
         """Have on disk what the checkpoint will name: first all is written, then waited for."""
-        shelf = f"{self._releases}/{server_round}"
-        names = os.listdir(shelf)
-        if len(names) > _MANY and sys.platform == "linux":
-            flush_all()  # waits there, once for all; a thousand times fsync takes seconds
-        else:
-            for name in names:
-                flushed(f"{shelf}/{name}")
-            flushed(shelf)
-            flushed(self._releases)
+        shelf, home = f"{self._releases}/{server_round}", self._folder / "checkpoint"
+        releases = [f"{shelf}/{name}" for name in os.listdir(shelf)]
+        beliefs = [str(home / name) for name in _BELIEFS if (home / name).exists()]
+        settled([*releases, shelf, self._releases, *beliefs])
         self.audit.settle()
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
@@ -169,6 +163,8 @@ class Archive:
     def keep_beliefs(self, geometry: LabelGeometry, weights: bytes) -> None:
         """Keep what the server believed in its last round; the round before is replaced.
 
+        It is on disk once the round is committed; the checkpoint holds it, too.
+
         Args:
             geometry: the ground cost as it was after the last step.
             weights: who answered and whom it believed (:func:`server.memory.pack_weights`).
@@ -179,8 +175,8 @@ class Archive:
             "points": geometry.points.tolist(),
             "cost": geometry.cost.tolist(),
         }
-        write_json(home / "geometry.json", told)
-        write_bytes(home / "weights.safetensors", weights)
+        for name, data in zip(_BELIEFS, (json_bytes(told), weights), strict=True):
+            write_bytes(home / name, data, durable=False)
 
     def keep_tallies(self) -> None:
         """Write ``clients.csv``."""

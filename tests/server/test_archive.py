@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from common.labels import LabelGeometry
 from server.archive import Archive
 
 
@@ -58,3 +59,14 @@ def test_otherwise_every_release_is_waited_for(tmp_path, seen, monkeypatch, clie
     made._settle(1)
     assert set(numbers(tmp_path, clients)) <= set(seen)
     assert "all" not in seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="flushes by itself")
+def test_what_the_server_believed_is_waited_for_with_the_round(tmp_path, seen):
+    made, home = archive(tmp_path, 3), tmp_path / "checkpoint"
+    home.mkdir()
+    made.keep_beliefs(LabelGeometry.discrete(("a", "b")), b"weights")
+    assert seen == []
+    made._settle(1)
+    paths = [home / "geometry.json", home / "weights.safetensors"]
+    assert {path.stat().st_ino for path in paths} <= set(seen)
