@@ -28,7 +28,8 @@ class Party:
     def __init__(self, store: Store, terms: Terms, client: int, audit: AuditLog) -> None:
         """Open a client's store, and delete keys that a kill may have left there."""
         self._store, self._terms, self.id, self._audit = store, terms, client, audit
-        tidied(store.root)
+        if terms.secure is not None:
+            tidied(store.root)
 
     def key(self, invitation: Roster) -> bytes:
         """This client's public key for one attempt: the same however often it is asked for.
