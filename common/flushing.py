@@ -6,11 +6,10 @@ from typing import Final
 
 from common.files import flush_all, flushed
 
-FEW: Final = 16
-"""So many are flushed one by one unless who waits says otherwise."""
+_FEW: Final = 16
 
 
-def settled(paths: Sequence[str], few: int = FEW) -> None:
+def settled(paths: Sequence[str]) -> None:
     """Have the content of these files, and the names in these folders, on disk.
 
     A file system that writes a journal needs a millisecond or two for each ``fsync``, and three
@@ -20,9 +19,8 @@ def settled(paths: Sequence[str], few: int = FEW) -> None:
 
     Args:
         paths: files and folders that are there, in the order in which they should be flushed.
-        few: so many are flushed one by one, everywhere.
     """
-    if len(paths) > few and sys.platform == "linux":
+    if len(paths) > _FEW and sys.platform == "linux":
         flush_all()
         return
     for path in paths:

@@ -4,12 +4,17 @@ Everything that depends on flwr's deprecated in-process engine is in this file (
 it is used because only there actors can be told to heal.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from queue import Empty, Queue, SimpleQueue
+from typing import Final, NoReturn
 
-from flwr.app import Context
+from flwr.app import Context, Message
+from flwr.server.superlink.fleet.vce import vce_api
+from flwr.server.superlink.linkstate import LinkState
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
@@ -21,6 +26,8 @@ from server.walls import assert_apart, keep_out
 from simulations.environment import MAX_NODES
 from simulations.events import Progress
 from simulations.node import RemoteClientApp
+
+_LOOK_SECONDS: Final = 0.5  # whether it is all over
 
 # Ray restarts a dead actor and runs its task again; Flower alone would keep handing
 # messages to the corpse. Clients are idempotent by (run, round, client).
@@ -44,12 +51,13 @@ def launch(
         leave: ends this process with the failure that there is, if any. It is called where a
             client is still at a task that nobody waits for: the engine would.
     """
-    app = ServerApp()
+    app, post = ServerApp(), Post()
+    vce_api.add_messages_to_queue = post.deliver
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         del context
-        patient, failure = PatientGrid(grid), None
+        patient, failure = PatientGrid(grid, post.announce), None
         try:
             serve(patient, folder, progress)
         except Failure as error:
@@ -74,6 +82,38 @@ def launch(
         },
     )
     assert_apart()
+
+
+class Post:
+    """Hands messages to the engine's workers as soon as they are there.
+
+    The engine itself looks ten times a second, for every node, through all messages that have not
+    been answered: up to a tenth of a second of every exchange goes by before anybody works, and
+    the processor's time grows with the square of the nodes (flwr 1.41, ``vce_api``).
+    """
+
+    def __init__(self) -> None:
+        self._nodes: SimpleQueue[int] = SimpleQueue()
+
+    def announce(self, messages: Iterable[Message]) -> None:
+        """Say that these have been pushed."""
+        for message in messages:
+            self._nodes.put(message.metadata.dst_node_id)
+
+    def deliver(
+        self,
+        state: LinkState,
+        queue: Queue[Message],
+        nodes_mapping: dict[int, int],
+        f_stop: threading.Event,
+    ) -> None:
+        """What the engine has a thread do, in place of its ``add_messages_to_queue``."""
+        del nodes_mapping  # the engine asks for every one of them
+        while not f_stop.is_set():
+            with contextlib.suppress(Empty):
+                node = self._nodes.get(timeout=_LOOK_SECONDS)
+                for message in state.get_message_ins(node_id=node, limit=1):
+                    queue.put(message)
 
 
 def _not_the_deprecation(record: logging.LogRecord) -> bool:
