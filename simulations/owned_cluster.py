@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import secrets
 import shutil
 import threading
@@ -19,8 +20,10 @@ from simulations.process import Part
 GRACE_SECONDS = 6.0
 _SAMPLE_SECONDS = 0.5
 _DEATH_SECONDS = 0.2
-_ENDING_SECONDS = 10.0
+_ENDING_SECONDS = 6.0
+_KILLED_SECONDS = 2.0
 _PREFIX = "fedknot-ray-"
+_NAME = re.compile(f"{_PREFIX}[0-9a-f]{{8}}")
 
 
 def private_cluster(parts: contextlib.ExitStack, folder: Path, most: int) -> Part:
@@ -47,14 +50,19 @@ def private_cluster(parts: contextlib.ExitStack, folder: Path, most: int) -> Par
 def remove_sessions(folder: Path) -> None:
     """Remove the session folders that the run folder names, also those of killed runs.
 
-    What is left of Ray there may still write, and is given some seconds to end; a folder that
-    cannot be removed stays named.
+    What is left of Ray there may still write, and is given some seconds to end. Ray ties its
+    services to the process that starts them, but one that is killed before it has tied them leaves
+    them behind: they are killed here. A folder that cannot be removed stays named.
     """
     left = []
     for session in _noted(folder):
         end = time.monotonic() + _ENDING_SECONDS
-        while _is_in_use(session) and time.monotonic() < end:
+        while (users := _users(session)) and time.monotonic() < end:
             time.sleep(_DEATH_SECONDS)
+        for process in users:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(users, timeout=_KILLED_SECONDS)
         shutil.rmtree(session, ignore_errors=True)
         if session.exists():
             left.append(session)
@@ -156,13 +164,16 @@ def _noted(folder: Path) -> list[Path]:
         paths = [Path(line) for line in _note(folder).read_text().splitlines()]
     except OSError:
         return []
-    return [path for path in paths if path.name.startswith(_PREFIX)]
+    return [path for path in paths if _NAME.fullmatch(path.name)]
 
 
-def _is_in_use(session: Path) -> bool:
-    """Whether a process is there that was started for this session."""
+def _users(session: Path) -> list[psutil.Process]:
+    """Ray's services that were started for this session, and who started them; no bystander."""
+    found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         words = " ".join(process.info["cmdline"] or [])
-        if str(session) in words and process.info["status"] != psutil.STATUS_ZOMBIE:
-            return True
-    return False
+        starts = "/ray/" in words or f"--session {session}" in words
+        alive = process.info["status"] != psutil.STATUS_ZOMBIE
+        if str(session) in words and starts and alive:
+            found.append(process)
+    return found

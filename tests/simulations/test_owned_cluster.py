@@ -1,0 +1,78 @@
+"""What a killed run leaves of Ray is found by the name of its session, and ended."""
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulations import owned_cluster
+from simulations.owned_cluster import remove_sessions
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """A session folder that a run folder names, with nobody at work in it."""
+    monkeypatch.setattr(owned_cluster, "_ENDING_SECONDS", 0.3)
+    made = tmp_path / f"fedknot-ray-{secrets.token_hex(4)}"
+    (made / "logs").mkdir(parents=True)
+    (tmp_path / "checkpoint").mkdir()
+    note(tmp_path).write_text(f"{made}\n")
+    return made
+
+
+def note(folder):
+    return folder / "checkpoint" / "ray-session.txt"
+
+
+@pytest.fixture
+def start():
+    """Start a process that sleeps and bears these words; ended by the test."""
+    made = []
+
+    def run(*words):
+        call = [sys.executable, "-c", "import time; time.sleep(60)", *words]
+        made.append(subprocess.Popen(call))
+        return made[-1]
+
+    yield run
+    for process in made:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        lambda s: ("/lib/ray/core/src/ray/gcs/gcs_server", f"--log_dir={s}/logs"),
+        lambda s: ("simulations", "cluster", "run", "--session", str(s)),
+    ],
+    ids=["a service", "who starts it"],
+)
+def test_what_outlived_its_cluster_is_killed(session, start, words):
+    left = start(*words(session))
+    remove_sessions(session.parent)
+    assert left.wait(5) is not None  # whoever killed it may have taken its code
+    assert not session.exists()
+    assert not note(session.parent).exists()
+
+
+def test_bystanders_and_other_sessions_live_on(session, start):
+    other = Path(f"{session.parent}/fedknot-ray-{secrets.token_hex(4)}")
+    looking = start("-f", f"{session}/logs/monitor.log")
+    elsewhere = start("/lib/ray/raylet", f"--log_dir={other}/logs")
+    remove_sessions(session.parent)
+    assert looking.poll() is elsewhere.poll() is None
+    assert not session.exists()
+
+
+@pytest.mark.parametrize("name", ["fedknot-ray-", "fedknot-ray-zzzzzzzz", "home"])
+def test_a_name_that_we_never_draw_names_nothing(tmp_path, start, session, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    note(tmp_path).write_text(f"{folder}\n")
+    lives = start("/lib/ray/raylet", f"--log_dir={session}/logs")
+    remove_sessions(tmp_path)
+    assert folder.exists()
+    assert lives.poll() is None
