@@ -61,7 +61,8 @@ class PairwiseCoupling(Aggregator):
         correction: :math:`\tau`; 0 leaves the frequencies in.
         floor: what a smaller probability is read as, in logarithms, where another teacher gives as
             much.
-        least: what a smaller share :math:`b` is read as.
+        least: what a smaller share :math:`b` is read as; the smaller, the less is heard of labels that
+            a teacher hardly names, and the more weight can be had by naming them.
 
     Raises:
         ConfigError: there are more than 256 labels; every sample is a system of so many equations.
@@ -78,7 +79,7 @@ class PairwiseCoupling(Aggregator):
 
     correction: float = Field(default=0.0, ge=0, le=2)
     floor: float = Field(default=1e-3, gt=0, le=0.1)
-    least: float = Field(default=1e-2, gt=0, le=0.5)
+    least: float = Field(default=0.05, gt=0, le=0.5)
 
     @override
     def combine(self, probs: Floats, weights: Floats, geometry: LabelGeometry) -> Targets:
