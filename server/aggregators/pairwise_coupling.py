@@ -61,8 +61,8 @@ class PairwiseCoupling(Aggregator):
         correction: :math:`\tau`; 0 leaves the frequencies in.
         floor: what a smaller probability is read as, in logarithms, where another teacher gives as
             much.
-        least: what a smaller share :math:`b` is read as; the smaller, the less is heard of labels that
-            a teacher hardly names, and the more weight can be had by naming them.
+        least: what a smaller share :math:`b` is read as; the smaller, the less is heard of labels
+            that a teacher hardly names, and the more weight can be had by naming them.
 
     Raises:
         ConfigError: there are more than 256 labels; every sample is a system of so many equations.
