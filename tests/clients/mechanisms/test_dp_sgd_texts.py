@@ -214,7 +214,7 @@ def test_it_learns_where_noise_is_small():
 
 
 def test_a_consensus_is_where_it_sets_out_from_and_it_costs_nothing():
-    """The noise is seeded: AdamW makes full steps of the least noise, and twenty may lead astray."""
+    """With seeded noise: AdamW makes full steps of the least noise, and some lead astray."""
     said = np.eye(C)[[0, 1, 2]]
     recipe = TinyTransformer(layers=1, width=16, buckets=64, max_tokens=8, learning_rate=0.05)
     mechanism = DpSgd(epsilon_target=1e12, sampling=1.0, steps=20, noise_seed=4)
