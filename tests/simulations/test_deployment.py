@@ -20,7 +20,7 @@ SUM = (
     "server.aggregator = 'mean'; data.partition = 'iid'; data.dataset.size = 400; bounds = false; "
     "server.schedule = { steps = 20 }"
 )
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.filterwarnings("default")]
 
 
 def total(folder: Path) -> bytes:
