@@ -28,7 +28,8 @@ from simulations.attacks._training import Trained, says, train
 from simulations.attacks.adaptive import Adaptive
 from simulations.attacks.lira import Lira
 from simulations.events import silent
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.finished import one_thread
 from simulations.provision import divide
 

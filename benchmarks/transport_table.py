@@ -15,7 +15,7 @@ from typing import Any
 from common.files import read_json
 from simulations.comparing.choices import Asked
 from simulations.comparing.comparison import Call, compare, read_seeds
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.screen import bars
 
 SPLITS = {

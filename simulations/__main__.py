@@ -73,7 +73,7 @@ def _provision(words: argparse.Namespace, reporter: Reporter) -> None:
 
     from common.files import write_json
     from simulations.clock import Clock
-    from simulations.experiment import read, to_toml
+    from simulations.experiment_file import read, to_toml
     from simulations.folder import create, keep_call
     from simulations.identity import keep_identity
     from simulations.provision import provision
@@ -123,7 +123,7 @@ def _observe(words: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _abandon(words: argparse.Namespace, reporter: Reporter) -> None:
-    from simulations.experiment import read
+    from simulations.experiment_file import read
     from simulations.runner import abandon
 
     del reporter

@@ -13,7 +13,7 @@ from common.places import cache_root
 from common.seeds import stream
 from simulations import prepared
 from simulations.datasets import Corpus, Dataset, Part
-from simulations.experiment import read
+from simulations.experiment_file import read
 
 FEATURES = ("features", "observer")
 """Where features lie: of public texts, and of the test texts that only the observer reads."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from simulations.disclosing import Disclosure, disclosure
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.headers import methods
 
 

@@ -1,34 +1,31 @@
-"""The experiment: one TOML file, one frozen object."""
+"""The experiment: one frozen object, which says of itself whether it can run."""
 
-import difflib
 import hashlib
 import json
-import tomllib
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import tomli_w
 from pydantic import Field
 
 from clients.config import ClientConfig
 from common.component import component
-from common.configure import dump, load, unknown
-from common.encoders.numbers import Numbers
-from common.failures import BudgetExceeded, ConfigError
+from common.configure import dump
+from common.failures import ConfigError
 from server.config import ServerConfig
 from server.subclasses import check_used
-from server.weightings import Weighting
 from simulations.caching import check_cache
+from simulations.coherence import (
+    check_assignment,
+    check_budget,
+    check_corruptions,
+    check_disclosed,
+    check_feedback,
+)
 from simulations.corruptions import Corruption
-from simulations.corruptions.feature_noise import FeatureNoise
 from simulations.datasets import Dataset
 from simulations.hiding import check_hiding
 from simulations.partitions import Partition
 from simulations.partitions.natural import Natural
 from simulations.secure_sum import check_secure_sum
-
-SHIPPED = Path(__file__).parent / "experiments"
-_INSTEAD = {"teacher": "teachers", "teachers": "teacher"}
 
 
 @component
@@ -119,10 +116,10 @@ class Experiment:
                 f"k_min is {self.k_min} but there are only {self.data.num_clients} clients; "
                 f"write k_min = {self.data.num_clients} or less"
             )
-        self._check_corruptions()
-        self._check_assignment()
-        self._check_budget()
-        self._check_feedback()
+        check_corruptions(self)
+        check_assignment(self)
+        check_budget(self)
+        check_feedback(self)
         check_disclosed(self, self.server.weighting)
         check_secure_sum(self)
         check_cache(self)
@@ -133,69 +130,6 @@ class Experiment:
             raise ConfigError(
                 f"{key} needs known labels of some transfer texts; write for example "
                 "data.labelled_transfer = 200"
-            )
-
-    def _check_feedback(self) -> None:
-        says, learns = self.server.feedback is not None, self.clients.refinement is not None
-        if says and not learns:
-            raise ConfigError(
-                "server.feedback says something back, and no client makes anything of it; write "
-                "clients.refinement = 'digest_revisit'"
-            )
-        if learns and not says:
-            raise ConfigError(
-                "clients.refinement is about what the server says back, and it says nothing; write "
-                "server.feedback = 'consensus'"
-            )
-
-    def _check_corruptions(self) -> None:
-        for number, corruption in enumerate(self.data.corruptions):
-            if max(corruption.clients, default=0) >= self.data.num_clients:
-                raise ConfigError(
-                    f"data.corruptions[{number}].clients names client {max(corruption.clients)}; "
-                    f"write at most {self.data.num_clients - 1}"
-                )
-            if self._slips_in_numbers(corruption):
-                raise ConfigError(
-                    f"data.corruptions[{number}] makes slips in texts, and clients.encoder reads "
-                    "numbers; write kind = 'feature_noise', unit = 'number'"
-                )
-
-    def _slips_in_numbers(self, corruption: Corruption) -> bool:
-        reads_numbers = isinstance(self.clients.encoder, Numbers) and self.clients.reads_features
-        return (
-            reads_numbers and isinstance(corruption, FeatureNoise) and corruption.unit != "number"
-        )
-
-    def _check_assignment(self) -> None:
-        given, number = self.clients.assignment, self.data.num_clients
-        if given is not None and len(given) != number:
-            raise ConfigError(
-                f"clients.assignment is about {len(given)} clients, and there are {number}; write "
-                f"{number} numbers"
-            )
-
-    def _check_budget(self) -> None:
-        """Say before anything is trained whether clients' budgets last for all rounds.
-
-        Raises:
-            BudgetExceeded: they do not.
-        """
-        mechanism = self.clients.mechanism
-        plan = None if mechanism is None else mechanism.plan()
-        if mechanism is None or plan is None:
-            return
-        if "familiarity" in self.disclose:
-            raise ConfigError(
-                "disclose: how near texts are to a client's own is found past clients.mechanism, "
-                "which would then guarantee nothing; leave one of them out"
-            )
-        trainings = self.num_rounds if self.clients.refinement is not None else 1
-        if mechanism.exceeds([plan] * trainings):
-            raise BudgetExceeded(
-                f"{trainings} trainings would spend epsilon "
-                f"{mechanism.epsilon([plan] * trainings):.4g} of {mechanism.limit():.4g}; write "
-                f"fewer rounds, clients.refinement = 'none' or a larger clients.mechanism.budget"
             )
 
     @property
@@ -236,149 +170,3 @@ class Experiment:
             del table["data"]["corruptions"]
         text = json.dumps(table, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def check_disclosed(experiment: Experiment, weighting: Weighting) -> None:
-    """Refuse a weighting that needs what clients do not disclose, or labels nobody has.
-
-    Raises:
-        ConfigError: what to write.
-    """
-    told = {"bias", "labels", *experiment.disclose}
-    if experiment.wire.secure_sum:
-        told.add("num_examples")  # inside the sum
-    if missing := weighting.needs - told:
-        raise ConfigError(
-            f"server.weighting needs {sorted(missing)} of every client; "
-            f"write disclose = {sorted({*experiment.disclose, *missing})}"
-        )
-    if "labels" in weighting.needs and experiment.data.labelled_transfer is None:
-        raise ConfigError(
-            "server.weighting needs known labels of some transfer texts; write for example "
-            "data.labelled_transfer = 200"
-        )
-
-
-def shipped() -> list[str]:
-    """The names of the experiments that come with the project."""
-    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
-
-
-def read(name: str, overrides: list[str] | None = None, seed: int | None = None) -> Experiment:
-    """The experiment of a shipped name or a TOML file, with overrides applied in order.
-
-    Args:
-        name: a name of :func:`shipped`, or a path that ends in ``.toml``.
-        overrides: TOML assignments; ``;`` outside strings separates several.
-        seed: wins over ``overrides``.
-
-    Raises:
-        ConfigError: anything about it that does not describe a runnable experiment.
-    """
-    table = _parse(_text(_locate(name)), name)
-    for override in overrides or []:
-        for statement in _statements(override):
-            table = _merged(table, _parse(statement, f"--set {statement!r}"))
-    if seed is not None:
-        table["seed"] = seed
-    _hint_section(table)
-    _hint_partition(table)
-    return load(Experiment, table)
-
-
-def to_toml(experiment: Experiment) -> str:
-    """The experiment with every default written out."""
-    return tomli_w.dumps(dump(experiment))
-
-
-def _locate(name: str) -> Path:
-    if name.endswith(".toml"):
-        if not Path(name).is_file():
-            raise ConfigError(f"there is no experiment file {name}; check the path")
-        return Path(name)
-    if name not in shipped():
-        raise ConfigError(unknown("experiment", name, shipped()))
-    return SHIPPED / f"{name}.toml"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as UTF-8 text; check the file") from error
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{source} is not TOML: {error}; write for example data.num_clients = 8, "
-            "and strings in quotes"
-        ) from error
-
-
-def _statements(text: str) -> list[str]:
-    """Cut at every ``;`` that is not inside a string."""
-    parts, quote, escaped = [""], "", False
-    for char in text:
-        if escaped:
-            parts[-1], escaped = parts[-1] + char, False
-            continue
-        escaped = char == "\\" and quote == '"'
-        if char == ";" and not quote:
-            parts.append("")
-            continue
-        if char in "\"'":
-            quote = "" if char == quote else quote or char
-        parts[-1] += char
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge; a table that names a new ``kind`` replaces the old one whole.
-
-    Of two keys that exclude each other the later one stays.
-    """
-    merged = {key: old for key, old in table.items() if _INSTEAD.get(key) not in changes}
-    for key, new in changes.items():
-        old = merged.get(key)
-        if isinstance(old, str) and isinstance(new, dict) and "kind" not in new:
-            old = {"kind": old}
-        if isinstance(old, dict) and isinstance(new, dict) and "kind" not in new:
-            new = _merged(old, new)
-        merged[key] = new
-    return merged
-
-
-def _hint_section(table: dict[str, Any]) -> None:
-    """A key that stands at the top but belongs into a section is named with its section."""
-    sections = {
-        "data": DataConfig,
-        "clients": ClientConfig,
-        "server": ServerConfig,
-        "wire": WireConfig,
-    }
-    top = set(Experiment.__dataclass_fields__)
-    inside = {
-        f"{section}.{key}": key
-        for section, config in sections.items()
-        for key in config.__dataclass_fields__  # type: ignore[attr-defined]
-    }
-    for key in table.keys() - top:
-        if difflib.get_close_matches(key, top, n=1, cutoff=0.8):
-            continue
-        if close := difflib.get_close_matches(key, inside.values(), n=1, cutoff=0.8):
-            path = next(path for path, name in inside.items() if name == close[0])
-            raise ConfigError(f"unknown key {key!r}; did you mean {path!r}?")
-
-
-def _hint_partition(table: dict[str, Any]) -> None:
-    """Rows are dealt once; who writes several partitions is told how skews go together."""
-    data = table.get("data")
-    if isinstance(data, dict) and isinstance(data.get("partition"), list):
-        raise ConfigError(
-            "data.partition is one table, for rows are dealt once; for natural groups and another "
-            "skew write { kind = 'within_groups', partition = { kind = '...' } }, for label shares "
-            "and sizes 'quantity' with an alpha, for few labels and sizes 'pathological_quantity'"
-        )

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from simulations.experiment import SHIPPED, read, shipped
+from simulations.experiment_file import SHIPPED, read, shipped
 
 _SENTENCE = re.compile(r".*?[.?!](?=\s|$)", re.DOTALL)
 _MARK = re.compile(

@@ -9,7 +9,8 @@ from typing import Final
 from common.configure import kind_of, kinds
 from simulations.catalogue import FAMILIES
 from simulations.disclosure_tables import disclosed, rows
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.headers import Header, first_sentence, header, methods, parted
 from simulations.methods import Part, parts
 

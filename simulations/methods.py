@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from common.configure import dump, kind_of
 from simulations.catalogue import FAMILIES
-from simulations.experiment import SHIPPED, Experiment
+from simulations.experiment import Experiment
+from simulations.experiment_file import SHIPPED
 from simulations.manuals import plain
 
 _ALWAYS: Final = ("server.loss", "server.weighting", "server.aggregator")

@@ -22,7 +22,7 @@ from simulations.diagnostics import diagnose
 from simulations.environment import describe
 from simulations.events import Progress
 from simulations.examination import Answers, Examination, Intervals, Metrics, open_examination
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import read_call
 from simulations.opened import open_stores
 from simulations.personal import before_and_after

@@ -17,7 +17,8 @@ from common.files import read_json
 from common.gaussian_dp import composed
 from server.draws import Draw
 from simulations.attack_findings import told
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.folder import refuse_later, summary_of
 from simulations.guarantee import drawn, gaussian_mu, guarantee, taught_by
 from simulations.limits import limits

@@ -13,7 +13,7 @@ from server.archive import open_reader, open_student
 from server.distil import predict
 from simulations.comparing.choices import Asked
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import summary_of
 from simulations.runner import Backend, execute
 

@@ -15,7 +15,8 @@ from common.lock import NAME, held
 from common.terms import Terms
 from server.checkpoint import newest
 from simulations.events import Progress
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.folder import is_run_folder, read_call, refuse_later, summary_of
 from simulations.identity import changes, has_identity, refusal, refuse_change
 from simulations.owned_cluster import remove_sessions

@@ -17,7 +17,8 @@ from server.archive import is_served
 from simulations.clock import Clock
 from simulations.environment import LOOPBACK, MAX_NODES
 from simulations.events import Progress
-from simulations.experiment import Experiment, to_toml
+from simulations.experiment import Experiment
+from simulations.experiment_file import to_toml
 from simulations.folder import create, keep_call, read_call
 from simulations.identity import keep_identity
 from simulations.owned_cluster import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.failures import ConfigError, FolderError
 from simulations.events import Progress
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import move_aside, read_call
 from simulations.resumption import resume
 from simulations.runner import Backend, chosen, execute

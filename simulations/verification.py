@@ -18,7 +18,8 @@ from common.transfer import TransferSet
 from server.archive import open_student
 from server.students import fingerprint
 from simulations.events import Progress
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.folder import create, summary_of
 from simulations.identity import identity_changes
 from simulations.loop import federate

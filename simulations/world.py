@@ -19,7 +19,8 @@ from server.distil import predict
 from server.reading import Reader
 from simulations.events import silent
 from simulations.examination import Answers, Examination, Metrics, open_examination
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.opened import Opened, open_stores
 from simulations.redivided import divide_again
 

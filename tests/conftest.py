@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from simulations.experiment import read
+from simulations.experiment_file import read
 from tests.worlds import TINY, stocked
 
 CACHE = "FEDKNOT_CACHE"

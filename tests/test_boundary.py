@@ -28,7 +28,7 @@ from common.wire import (
 )
 from server.app import serve
 from simulations.events import silent
-from simulations.experiment import to_toml
+from simulations.experiment_file import to_toml
 from simulations.folder import keep_call
 from simulations.observe import observe
 from tests.local_grid import LocalGrid

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from simulations.cli import app
-from simulations.experiment import SHIPPED
+from simulations.experiment_file import SHIPPED
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "guide.md").read_text()
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.configure import kinds
 from simulations.catalogue import FAMILIES, SECTIONS, catalogue
-from simulations.experiment import SHIPPED, read, shipped
+from simulations.experiment_file import SHIPPED, read, shipped
 from simulations.headers import header, methods, parted
 from simulations.manuals import markdown, plain
 from simulations.method_pages import STEERING, pages

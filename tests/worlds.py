@@ -4,7 +4,7 @@ import csv
 
 from common.files import read_json
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import create
 from simulations.provision import provision
 

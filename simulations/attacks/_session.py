@@ -11,7 +11,7 @@ from simulations.attacks._battery import Battery, attack
 from simulations.attacks._finished import attack_run
 from simulations.attacks._page import page
 from simulations.events import Progress
-from simulations.experiment import read, shipped
+from simulations.experiment_file import read, shipped
 from simulations.folder import is_run_folder
 
 _FILES = {"attack.json", "attack.html"}

@@ -26,7 +26,8 @@ from server.admission import predictions
 from simulations.attacks._game import Game, Rows, Size, view_of
 from simulations.datasets import Corpus
 from simulations.examination import private_shelf
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.folder import summary_of
 from simulations.redivided import divide_again
 from simulations.split import Split

@@ -23,7 +23,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show who would hold what, how skewed, and what would cross, before anything is trained."""
-    from simulations.experiment import read
+    from simulations.experiment_file import read
     from simulations.preview import preview, table
 
     if out is not None:

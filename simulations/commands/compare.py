@@ -36,7 +36,7 @@ def compare(  # noqa: PLR0913 - one parameter per option of the command
     from simulations.comparing.comparison import Call, read_seeds
     from simulations.comparing.comparison import compare as run_all
     from simulations.comparing.files import lines
-    from simulations.experiment import read
+    from simulations.experiment_file import read
     from simulations.screen import bars
 
     asked = Asked(losses, weightings, aggregators, geometries)

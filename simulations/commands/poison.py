@@ -34,7 +34,7 @@ def poison(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Have some clients lie, and see what every rule makes of it."""
     from simulations.comparing.comparison import read_seeds
-    from simulations.experiment import read
+    from simulations.experiment_file import read
     from simulations.poisoning.asked import Asked, Call
     from simulations.poisoning.files import lines
     from simulations.poisoning.matrix import poison as run_all

@@ -25,7 +25,7 @@ def yardsticks(
 ) -> None:
     """What others reach on the same data and split: FedAvg, FedProx, alone, together, pooled."""
     from simulations.comparing.comparison import read_seeds
-    from simulations.experiment import read
+    from simulations.experiment_file import read
     from simulations.measuring.files import lines
     from simulations.measuring.measurement import Call, choose, measure_all
     from simulations.screen import bars

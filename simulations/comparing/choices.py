@@ -14,7 +14,8 @@ from server.losses.kl import Kl
 from server.losses.symmetric_kl import SymmetricKl
 from server.weightings import Weighting
 from server.weightings.uniform import Uniform
-from simulations.experiment import Experiment, check_disclosed
+from simulations.coherence import check_disclosed
+from simulations.experiment import Experiment
 
 T = TypeVar("T")
 

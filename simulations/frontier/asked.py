@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.failures import ConfigError
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.sweeping.asked import DEFAULT_SEEDS
 from simulations.sweeping.asked import Asked as Swept
 

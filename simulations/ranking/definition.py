@@ -11,7 +11,8 @@ from pydantic import Field
 from common.component import component
 from common.configure import dump, load, unknown
 from common.failures import ConfigError
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.yardsticks import Yardstick
 
 SHIPPED = Path(__file__).parents[1] / "leagues"

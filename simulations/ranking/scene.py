@@ -32,7 +32,8 @@ from server.plan import open_classroom
 from simulations.comparing.replay import Replay
 from simulations.events import silent
 from simulations.examination import Examination, open_examination
-from simulations.experiment import Experiment, to_toml
+from simulations.experiment import Experiment
+from simulations.experiment_file import to_toml
 from simulations.folder import create
 from simulations.identity import content_changes, contents, keep_identity
 from simulations.loop import federate

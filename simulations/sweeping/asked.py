@@ -16,7 +16,7 @@ import tomli_w
 
 from common.configure import unknown
 from common.failures import ConfigError, FolderError
-from simulations.experiment import shipped
+from simulations.experiment_file import shipped
 
 SHIPPED = Path(__file__).parents[1] / "sweeps"
 FILE, BASE = "sweep.toml", "experiment.toml"
@@ -35,7 +35,7 @@ class Asked:
 
     Attributes:
         name: of the experiment, under which the sweep is reported.
-        source: what :func:`simulations.experiment.read` takes.
+        source: what :func:`simulations.experiment_file.read` takes.
         overrides: TOML assignments that hold for every cell.
         vary: keys and values; none for seeds alone.
         seeds: every cell is run once with each.

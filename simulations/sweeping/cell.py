@@ -14,7 +14,8 @@ from common.failures import Failure
 from common.files import write_json, write_text
 from common.lock import held
 from simulations.events import silent
-from simulations.experiment import Experiment, to_toml
+from simulations.experiment import Experiment
+from simulations.experiment_file import to_toml
 from simulations.folder import create, is_run_folder, keep_call
 from simulations.identity import content_changes, contents, identity_changes, keep_identity
 from simulations.provision import provision

@@ -12,7 +12,8 @@ import tomli_w
 
 from common.configure import dump
 from common.failures import ConfigError
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.sweeping.asked import Asked
 
 _LONGEST = 100

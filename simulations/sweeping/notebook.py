@@ -10,7 +10,7 @@ from common.configure import dump
 from common.failures import DataError, FolderError
 from common.files import read_json, write_json, write_text
 from common.lock import NAME
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import summary_of
 from simulations.identity import Contents, changes, content_changes
 from simulations.sweeping.asked import BASE, FILE, Asked, begun

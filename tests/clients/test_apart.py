@@ -17,7 +17,7 @@ from common.reasons import Reason
 from common.rosters import Roster
 from common.terms import Terms
 from simulations.events import silent
-from simulations.experiment import to_toml
+from simulations.experiment_file import to_toml
 from simulations.loop import federate
 from tests.worlds import hashes, stocked, tiny_with
 

@@ -19,7 +19,7 @@ from common.encoders.hashing import Hashing
 from common.failures import ConfigError
 from common.messages import Question
 from common.records import HEADER
-from simulations.experiment import read, to_toml
+from simulations.experiment_file import read, to_toml
 from simulations.results import run
 from tests.common.tiny_bert import save_tiny_bert
 from tests.worlds import TINY, stocked, tiny_with

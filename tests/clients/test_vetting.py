@@ -13,7 +13,7 @@ from common.files import read_json, write_json
 from common.reasons import Reason, Refused
 from common.transfer import TransferSet
 from simulations.datasets.synthetic import Synthetic
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.provision import divide
 from tests.offers import offer
 

@@ -15,7 +15,7 @@ from common.configure import dump, find, kind_of, kinds, load
 from common.failures import ConfigError
 from common.seeds import stream
 from simulations.corruptions import Corruption
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.partitions import Partition
 from simulations.preview import preview
 from simulations.provision import divide

@@ -20,7 +20,7 @@ from server.students import fingerprint
 from server.weightings.uniform import Uniform
 from simulations.comparing.arms import Arm
 from simulations.comparing.replay import Replay, open_replay
-from simulations.experiment import to_toml
+from simulations.experiment_file import to_toml
 from simulations.poisoning.asked import Case
 from simulations.poisoning.lies import Federation, heard, lie
 from simulations.poisoning.matrix import Stage

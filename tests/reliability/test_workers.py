@@ -31,7 +31,7 @@ def command(folder: Path, *settings: str, faults: list[dict] = (), seconds: floa
     listed.write_text(json.dumps(list(faults)))
     tiny = tiny_with(*settings)
     described = folder.with_suffix(".toml")
-    from simulations.experiment import to_toml
+    from simulations.experiment_file import to_toml
 
     described.write_text(to_toml(tiny))
     call = [sys.executable, "-c", "from simulations.cli import main; main()"]

@@ -12,7 +12,7 @@ from simulations.benches._gauge import Sample
 from simulations.benches._promises import verdicts
 from simulations.benches._scale_world import overrides
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.provision import divide
 from tests.simulations.watched_commands import FEDKNOT, python
 

@@ -24,7 +24,7 @@ from simulations.benches._storm import Run, refuse_changed_code
 from simulations.benches._strikes import Marksman
 from simulations.benches._traces import differences, litter, newborn, stage, trace
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.runner import execute
 from tests.simulations.watched_commands import FEDKNOT, FORGED, python
 

@@ -22,7 +22,7 @@ from simulations.comparing.choices import Asked, choose
 from simulations.comparing.comparison import base_of
 from simulations.diagnostics import diagnose
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import create, summary_of
 from simulations.inspection import inspect, table
 from simulations.loop import federate

@@ -8,7 +8,7 @@ import pytest
 
 from common.files import read_json
 from simulations import cli
-from simulations.experiment import shipped
+from simulations.experiment_file import shipped
 from tests.worlds import TINY
 
 SMALL = [word for override in TINY for word in ("--set", override)]

@@ -18,7 +18,7 @@ from simulations.corruptions.feature_noise import FeatureNoise, slipped
 from simulations.corruptions.label_noise import LabelNoise
 from simulations.corruptions.reversed_scale import ReversedScale
 from simulations.corruptions.vocabulary import Vocabulary
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.provision import divide
 from simulations.shards import corrupted, shards
 from tests.worlds import TINY, stocked, tiny_with

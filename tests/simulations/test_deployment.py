@@ -9,7 +9,7 @@ import pytest
 
 from common.files import read_lines
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.runner import execute
 from tests.superlinks import flower, superlink, supernode
 from tests.worlds import hashes, tallies

@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 from common.encoders.numbers import Numbers
 from common.failures import DataError
 from simulations.datasets.digits import Digits
-from simulations.experiment import read
+from simulations.experiment_file import read
 
 
 def test_the_texts_hold_the_pictures():

@@ -9,7 +9,7 @@ from simulations.catalogue import catalogue
 from simulations.crossings import LABELLED
 from simulations.disclosing import disclosure
 from simulations.disclosure_tables import disclosed, rows
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.headers import methods
 from simulations.manuals import disclosures
 from simulations.preview import preview

@@ -13,7 +13,7 @@ import pytest
 
 from common.files import read_lines
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.runner import execute
 from tests.owned import sessions, workers
 from tests.superlinks import flower, superlink

@@ -13,7 +13,7 @@ from common.files import read_json
 from common.reasons import Refused
 from simulations import results
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.guarantee import NOT_PRIVATE, guarantee
 from simulations.loop import federate
 from simulations.summary import lines

@@ -18,7 +18,7 @@ from server.archive import open_student
 from server.students import fingerprint
 from simulations import cli
 from simulations.events import silent
-from simulations.experiment import read, shipped
+from simulations.experiment_file import read, shipped
 from simulations.finished import seeded
 from simulations.ranking import scene
 from simulations.ranking.definition import League, is_league, leagues, read_league

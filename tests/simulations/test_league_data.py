@@ -8,7 +8,8 @@ from common.configure import dump, load
 from common.failures import FolderError
 from common.files import read_json, read_lines, write_json, write_lines
 from simulations.events import silent
-from simulations.experiment import Experiment, to_toml
+from simulations.experiment import Experiment
+from simulations.experiment_file import to_toml
 from simulations.ranking import task
 from simulations.ranking.league import Call, run_league
 from tests.tables import EXAMPLES, LABELS, rows, write_csv

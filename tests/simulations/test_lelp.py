@@ -22,7 +22,7 @@ from server.students import fingerprint
 from simulations.comparing.arms import Arm
 from simulations.comparing.replay import open_replay
 from simulations.events import silent
-from simulations.experiment import read, shipped, to_toml
+from simulations.experiment_file import read, shipped, to_toml
 from simulations.folder import create
 from simulations.inspection import inspect
 from simulations.loop import federate

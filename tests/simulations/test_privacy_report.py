@@ -19,7 +19,7 @@ from simulations.attacks._session import Asked
 from simulations.attacks._session import run as run_attack
 from simulations.cli import app
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.privacy_report import UNMEASURED, _accountant, _mu, of_folder, privacy_report
 from simulations.reporting.measured import lines as measured_lines
 from simulations.reporting.privacy import lines, section

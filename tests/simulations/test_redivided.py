@@ -15,7 +15,8 @@ from simulations.attacks._game import SIZES
 from simulations.attacks._stores import open_run
 from simulations.comparing.replay import open_replay
 from simulations.events import silent
-from simulations.experiment import Experiment, read
+from simulations.experiment import Experiment
+from simulations.experiment_file import read
 from simulations.finished import finished_run
 from simulations.folder import summary_of
 from simulations.identity import keep_identity

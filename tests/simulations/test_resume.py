@@ -18,7 +18,7 @@ from common.files import read_json, read_lines, write_json
 from common.terms import Terms
 from server.checkpoint import MANIFEST, PARTS
 from simulations.events import silent
-from simulations.experiment import to_toml
+from simulations.experiment_file import to_toml
 from simulations.folder import create
 from simulations.identity import keep_identity
 from simulations.loop import federate
@@ -453,7 +453,7 @@ def survived(folder, seed, deaths, longest, backend):
 
 @pytest.fixture(scope="module")
 def slow_world(tmp_path_factory):
-    from simulations.experiment import read
+    from simulations.experiment_file import read
 
     return run(read("synthetic", [SLOWLY]), tmp_path_factory.mktemp("slow") / "run")
 
@@ -480,7 +480,7 @@ def test_sigkill_at_random_moments_on_ray(tmp_path, slow_world):
 @pytest.mark.filterwarnings("default")
 def test_begun_here_and_ended_on_ray(tmp_path, slow_world):
     """Back ends may change; the server was not by itself all the time, and the summary says so."""
-    from simulations.experiment import read
+    from simulations.experiment_file import read
 
     experiment, steps = read("synthetic", [SLOWLY]), []
 

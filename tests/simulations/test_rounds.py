@@ -17,7 +17,7 @@ from common.wire import ENCODE, PREDICT, REFINE, pack_status, unpack_asked
 from server.app import serve
 from server.checkpoint import CONSENSUS, MANIFEST
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.folder import create, summary_of
 from simulations.inspection import inspect
 from simulations.loop import federate

@@ -9,7 +9,7 @@ import tomli_w
 
 from common.configure import dump
 from simulations import cli
-from simulations.experiment import read, to_toml
+from simulations.experiment_file import read, to_toml
 from simulations.saved_split import read_split
 from tests.worlds import stocked, tiny_with
 

@@ -22,7 +22,7 @@ from server.weightings import Weighting
 from simulations.comparing.choices import Asked, choose
 from simulations.comparing.comparison import base_of
 from simulations.events import silent
-from simulations.experiment import read, to_toml
+from simulations.experiment_file import read, to_toml
 from simulations.inspection import inspect, table
 from simulations.loop import federate
 from simulations.preview import preview

@@ -4,7 +4,8 @@ import pytest
 
 from common.configure import dump, load
 from common.files import read_json, write_json
-from simulations.experiment import Experiment, to_toml
+from simulations.experiment import Experiment
+from simulations.experiment_file import to_toml
 from simulations.sweeping.asked import typed
 from simulations.sweeping.sweep import How, complaint, sweep
 from tests.tables import EXAMPLES, LABELS, rows, write_csv

@@ -17,7 +17,7 @@ import pytest
 from common.files import read_json
 from simulations.environment import QUIET
 from simulations.events import silent
-from simulations.experiment import read
+from simulations.experiment_file import read
 from simulations.runner import execute
 from tests.owned import workers
 
