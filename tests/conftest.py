@@ -82,3 +82,22 @@ def tiny():
 def provisioned(tiny, tmp_path):
     """A run folder of ``tiny`` in which everybody holds their part and nobody has acted."""
     return stocked(tiny, tmp_path / "run")
+
+
+@pytest.fixture
+def flushes(monkeypatch):
+    """What the operating system was asked for, in order."""
+    calls, fsync, sync = [], os.fsync, getattr(os, "sync", None)
+
+    def one(handle):
+        calls.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def everything():
+        calls.append("all")
+        sync()
+
+    monkeypatch.setattr(os, "fsync", one)
+    if sync is not None:
+        monkeypatch.setattr(os, "sync", everything)
+    return calls

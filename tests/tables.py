@@ -4,6 +4,11 @@ import csv
 
 import numpy as np
 
+from common.configure import dump, load
+from simulations.experiment import Experiment
+from simulations.experiment_file import to_toml
+from tests.worlds import tiny_with
+
 LABELS = {"names": ["bad", "fair", "good"]}
 
 
@@ -45,3 +50,22 @@ def _hub(folder):
 
 EXAMPLES = {"files": _files, "hub": _hub}
 """From the kind to what makes its settings in a folder."""
+
+
+def own_experiment(folder):
+    """A small experiment over a table of the user's, both written into ``folder``; its path."""
+    table = dump(tiny_with("data.partition = 'iid'"))
+    settings = _files(folder)
+    settings.pop("size")
+    table["data"]["dataset"] = {"kind": "files"} | settings
+    write_csv(folder / "reviews.csv", rows(240))
+    path = folder / "own.toml"
+    path.write_text(to_toml(load(Experiment, table)))
+    return path
+
+
+def turn_labels(folder):
+    """Change what :func:`own_experiment` wrote: every label becomes its opposite."""
+    names = LABELS["names"]
+    turned = [row | {"label": names[2 - names.index(row["label"])]} for row in rows(240)]
+    write_csv(folder / "reviews.csv", turned)

@@ -8,25 +8,6 @@ import pytest
 from common.flushing import settled
 
 
-@pytest.fixture
-def seen(monkeypatch):
-    """What the operating system was asked for, in order."""
-    calls, fsync, sync = [], os.fsync, getattr(os, "sync", None)
-
-    def one(handle):
-        calls.append(os.fstat(handle).st_ino)
-        fsync(handle)
-
-    def everything():
-        calls.append("all")
-        sync()
-
-    monkeypatch.setattr(os, "fsync", one)
-    if sync is not None:
-        monkeypatch.setattr(os, "sync", everything)
-    return calls
-
-
 def made(folder, count):
     paths = [folder / str(number) for number in range(count)]
     for path in paths:
@@ -35,29 +16,29 @@ def made(folder, count):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="flushes by itself")
-def test_few_are_flushed_one_by_one_in_their_order(tmp_path, seen):
+def test_few_are_flushed_one_by_one_in_their_order(tmp_path, flushes):
     paths = [*made(tmp_path, 3), tmp_path]
     settled(paths)
-    assert seen == [path.stat().st_ino for path in paths]
+    assert flushes == [path.stat().st_ino for path in paths]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere sync does not wait")
-def test_many_are_one_call_on_linux(tmp_path, seen):
+def test_many_are_one_call_on_linux(tmp_path, flushes):
     settled(made(tmp_path, 17))
-    assert seen == ["all"]
+    assert flushes == ["all"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="flushes by itself")
-def test_many_are_flushed_one_by_one_where_sync_does_not_wait(tmp_path, seen, monkeypatch):
+def test_many_are_flushed_one_by_one_where_sync_does_not_wait(tmp_path, flushes, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     paths = made(tmp_path, 40)
     settled(paths)
-    assert seen == [path.stat().st_ino for path in paths]
+    assert flushes == [path.stat().st_ino for path in paths]
 
 
-def test_nothing_to_do(seen):
+def test_nothing_to_do(flushes):
     settled([])
-    assert seen == []
+    assert flushes == []
 
 
 def test_what_is_not_there_is_no_success(tmp_path):

@@ -9,25 +9,6 @@ from common.labels import LabelGeometry
 from server.archive import Archive
 
 
-@pytest.fixture
-def seen(monkeypatch):
-    """What the operating system was asked for, in order."""
-    calls, fsync, sync = [], os.fsync, getattr(os, "sync", None)
-
-    def one(handle):
-        calls.append(os.fstat(handle).st_ino)
-        fsync(handle)
-
-    def everything():
-        calls.append("all")
-        sync()
-
-    monkeypatch.setattr(os, "fsync", one)
-    if sync is not None:
-        monkeypatch.setattr(os, "sync", everything)
-    return calls
-
-
 def archive(folder, clients):
     for name in ("audit", "releases"):
         (folder / name).mkdir()
@@ -45,28 +26,28 @@ def numbers(folder, clients):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere sync does not wait")
-def test_many_releases_are_one_wait_on_linux(tmp_path, seen):
+def test_many_releases_are_one_wait_on_linux(tmp_path, flushes):
     archive(tmp_path, 17)._settle(1)
     log = (tmp_path / "audit" / "server.jsonl").stat().st_ino
-    assert seen == ["all", log]
+    assert flushes == ["all", log]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="flushes by itself")
 @pytest.mark.parametrize(("clients", "system"), [(3, sys.platform), (17, "darwin")])
-def test_otherwise_every_release_is_waited_for(tmp_path, seen, monkeypatch, clients, system):
+def test_otherwise_every_release_is_waited_for(tmp_path, flushes, monkeypatch, clients, system):
     made = archive(tmp_path, clients)
     monkeypatch.setattr(sys, "platform", system)
     made._settle(1)
-    assert set(numbers(tmp_path, clients)) <= set(seen)
-    assert "all" not in seen
+    assert set(numbers(tmp_path, clients)) <= set(flushes)
+    assert "all" not in flushes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="flushes by itself")
-def test_what_the_server_believed_is_waited_for_with_the_round(tmp_path, seen):
+def test_what_the_server_believed_is_waited_for_with_the_round(tmp_path, flushes):
     made, home = archive(tmp_path, 3), tmp_path / "checkpoint"
     home.mkdir()
     made.keep_beliefs(LabelGeometry.discrete(("a", "b")), b"weights")
-    assert seen == []
+    assert flushes == []
     made._settle(1)
     paths = [home / "geometry.json", home / "weights.safetensors"]
-    assert {path.stat().st_ino for path in paths} <= set(seen)
+    assert {path.stat().st_ino for path in paths} <= set(flushes)

@@ -4,16 +4,12 @@ import pytest
 import tomli_w
 import torch
 
-from common.configure import dump, load
 from common.failures import FolderError
 from common.files import read_json, read_lines, write_json, write_lines
 from simulations.events import silent
-from simulations.experiment import Experiment
-from simulations.experiment_file import to_toml
 from simulations.ranking import task
 from simulations.ranking.league import Call, run_league
-from tests.tables import EXAMPLES, LABELS, rows, write_csv
-from tests.worlds import tiny_with
+from tests.tables import own_experiment, rows, turn_labels, write_csv
 
 KL = {"name": "kl", "title": "KL", "set": ["server.loss = 'kl'"]}
 OWN = {"name": "own", "title": "own"}
@@ -30,13 +26,8 @@ def one_thread():
 @pytest.fixture
 def again(tmp_path):
     """A league over a table of the user's, run as often as called."""
-    table = dump(tiny_with("data.partition = 'iid'"))
-    settings = EXAMPLES["files"](tmp_path)
-    settings.pop("size")
-    table["data"]["dataset"] = {"kind": "files"} | settings
-    write_csv(tmp_path / "reviews.csv", rows(240))
-    (tmp_path / "own.toml").write_text(to_toml(load(Experiment, table)))
-    setting = {"name": "mine", "title": "mine", "experiment": str(tmp_path / "own.toml")}
+    own = str(own_experiment(tmp_path))
+    setting = {"name": "mine", "title": "mine", "experiment": own}
     league = {
         "settings": [setting],
         "arms": [KL, OWN],
@@ -54,12 +45,6 @@ def again(tmp_path):
     return call
 
 
-def change(path):
-    names = LABELS["names"]
-    turned = [row | {"label": names[2 - names.index(row["label"])]} for row in rows(240)]
-    write_csv(path, turned)
-
-
 def raw(found):
     return [arm["raw"] for arm in found["arms"]]
 
@@ -67,7 +52,7 @@ def raw(found):
 def test_while_choosing_a_changed_file_is_measured_anew(again, tmp_path):
     first, cells = again("choose")
     assert again("choose") == (first, cells)
-    change(tmp_path / "reviews.csv")
+    turn_labels(tmp_path)
     second, more = again("choose")
     assert more == 2 * cells
     assert all(a != b for a, b in zip(raw(first), raw(second), strict=True))
@@ -83,7 +68,7 @@ def test_a_run_of_other_data_that_was_interrupted_is_begun_anew(again, tmp_path)
         with pytest.raises(KeyboardInterrupt):
             again("choose")
     assert list((tmp_path / "choose" / "runs").iterdir())
-    change(tmp_path / "reviews.csv")
+    turn_labels(tmp_path)
     second, _ = again("choose")
     assert all(a != b for a, b in zip(raw(first), raw(second), strict=True))
 
@@ -94,7 +79,7 @@ def _stop(*_):
 
 def test_on_test_rows_a_changed_file_is_refused(again, tmp_path):
     first, cells = again("final")
-    change(tmp_path / "reviews.csv")
+    turn_labels(tmp_path)
     with pytest.raises(FolderError, match=r"data of setting mine has changed .*put back") as told:
         again("final")
     assert "\n" not in str(told.value)

@@ -2,14 +2,11 @@
 
 import pytest
 
-from common.configure import dump, load
+from common.configure import load
 from common.files import read_json, write_json
-from simulations.experiment import Experiment
-from simulations.experiment_file import to_toml
 from simulations.sweeping.asked import typed
 from simulations.sweeping.sweep import How, complaint, sweep
-from tests.tables import EXAMPLES, LABELS, rows, write_csv
-from tests.worlds import tiny_with
+from tests.tables import LABELS, own_experiment, rows, turn_labels, write_csv
 
 NOTE = "2 cells were run anew, for the data has changed since"
 
@@ -17,13 +14,8 @@ NOTE = "2 cells were run anew, for the data has changed since"
 @pytest.fixture
 def again(tmp_path):
     """Sweep over a table of the user's, as often as called."""
-    table = dump(tiny_with("data.partition = 'iid'"))
-    settings = EXAMPLES["files"](tmp_path)
-    settings.pop("size")
-    table["data"]["dataset"] = {"kind": "files"} | settings
-    write_csv(tmp_path / "reviews.csv", rows(240))
-    (tmp_path / "own.toml").write_text(to_toml(load(Experiment, table)))
-    asked = typed(str(tmp_path / "own.toml"), ["server.loss = ['transport', 'kl']"], (0,))
+    own = str(own_experiment(tmp_path))
+    asked = typed(own, ["server.loss = ['transport', 'kl']"], (0,))
 
     def call():
         told = []
@@ -37,17 +29,11 @@ def students(made):
     return [cell["student"] for cell in made["cells"]]
 
 
-def change(path):
-    names = LABELS["names"]
-    turned = [row | {"label": names[2 - names.index(row["label"])]} for row in rows(240)]
-    write_csv(path, turned)
-
-
 def test_a_changed_file_is_run_anew_and_it_is_said(again, tmp_path):
     first, _ = again()
     assert complaint(first, tmp_path) is None
     assert again() == (first, 0)
-    change(tmp_path / "reviews.csv")
+    turn_labels(tmp_path)
     second, done = again()
     assert done > 0
     assert NOTE in second["notes"]
@@ -68,7 +54,7 @@ def test_what_a_cell_does_not_say_and_what_is_not_there_is_no_reason(again, tmp_
     first, _ = again()
     (tmp_path / "reviews.csv").rename(tmp_path / "elsewhere.csv")
     assert again() == (first, 0)
-    change(tmp_path / "reviews.csv")
+    turn_labels(tmp_path)
     for path in (tmp_path / "out" / "cells").glob("*/checkpoint/private/identity.json"):
         write_json(path, {k: v for k, v in read_json(path).items() if k != "content"})
     assert again() == (first, 0)
