@@ -22,6 +22,7 @@ from common.files import (
     read_json,
     read_lines,
     write_bytes,
+    write_fresh,
     write_json,
     write_lines,
     write_text,
@@ -81,12 +82,16 @@ class Archive:
         self._shelf: str | None = None  # of the newest round, made already
 
     def keep_release(self, server_round: int, client: int, payload: bytes) -> None:
-        """Keep an accepted byte string exactly as it crossed; durable with the round's commit."""
+        """Keep an accepted byte string exactly as it crossed.
+
+        The file is whole and on disk once the round is committed; before that nobody reads it, and
+        a run that goes on makes the round's folder anew.
+        """
         shelf = f"{self._releases}/{server_round}"
         if shelf != self._shelf:
             os.makedirs(shelf, exist_ok=True)
             self._shelf = shelf
-        write_bytes(f"{shelf}/{client}.bin", payload, durable=False)
+        write_fresh(f"{shelf}/{client}.bin", payload)
 
     def keep_roster(self, name: str, payload: bytes) -> None:
         """Keep a list of a secure sum for good, before it is sent."""
