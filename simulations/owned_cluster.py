@@ -24,6 +24,7 @@ _ENDING_SECONDS = 6.0
 _KILLED_SECONDS = 2.0
 _PREFIX = "fedknot-ray-"
 _NAME = re.compile(f"{_PREFIX}[0-9a-f]{{8}}")
+_MARK = "FEDKNOT_RAY_SESSION"  # whatever Ray starts inherits it
 
 
 def private_cluster(parts: contextlib.ExitStack, folder: Path, most: int) -> Part:
@@ -42,7 +43,8 @@ def private_cluster(parts: contextlib.ExitStack, folder: Path, most: int) -> Par
     session.mkdir(mode=0o700)
     parts.callback(remove_sessions, folder)
     words = ("--session", str(session), "--clients", str(most))
-    cluster = Part("cluster", folder, *words, leash=False, env=LOOPBACK)
+    env = {**LOOPBACK, _MARK: str(session)}
+    cluster = Part("cluster", folder, *words, leash=False, env=env)
     parts.callback(cluster.stop, GRACE_SECONDS)
     return cluster
 
@@ -169,11 +171,17 @@ def _noted(folder: Path) -> list[Path]:
 
 def _users(session: Path) -> list[psutil.Process]:
     """Ray's services that were started for this session, and who started them; no bystander."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = " ".join(process.info["cmdline"] or [])
-        starts = "/ray/" in words or f"--session {session}" in words
-        alive = process.info["status"] != psutil.STATUS_ZOMBIE
-        if str(session) in words and starts and alive:
-            found.append(process)
-    return found
+    living = psutil.process_iter(["cmdline", "status"])
+    return [p for p in living if p.info["status"] != psutil.STATUS_ZOMBIE and _serves(p, session)]
+
+
+def _serves(process: psutil.Process, session: Path) -> bool:
+    words = " ".join(process.info["cmdline"] or [])
+    if str(session) in words and ("/ray/" in words or f"--session {session}" in words):
+        return True
+    if "ray::" not in words:
+        return False
+    try:  # some of them name themselves, and then their command line says nothing of a session
+        return bool(process.environ().get(_MARK) == str(session))
+    except (psutil.Error, OSError):
+        return False

@@ -1,6 +1,8 @@
 """What a killed run leaves of Ray is found by the name of its session, and ended."""
 
+import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +44,23 @@ def start():
         process.wait()
 
 
+@pytest.fixture
+def renamed():
+    """Start a process that calls itself an agent of Ray, below the cluster of a session."""
+    made = []
+
+    def run(session):
+        env = {**os.environ, "FEDKNOT_RAY_SESSION": str(session)}
+        call = ["ray::DashboardAgent", "60"]
+        made.append(subprocess.Popen(call, executable=shutil.which("sleep"), env=env))
+        return made[-1]
+
+    yield run
+    for process in made:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -65,6 +84,14 @@ def test_bystanders_and_other_sessions_live_on(session, start):
     remove_sessions(session.parent)
     assert looking.poll() is elsewhere.poll() is None
     assert not session.exists()
+
+
+def test_who_took_another_name_is_known_by_what_it_inherited(session, renamed):
+    """Ray's agents do; one that lost its cluster while it started waits for it for a minute."""
+    ours, another = renamed(session), renamed(session.with_name("fedknot-ray-00000000"))
+    remove_sessions(session.parent)
+    assert ours.wait(5) is not None
+    assert another.poll() is None
 
 
 @pytest.mark.parametrize("name", ["fedknot-ray-", "fedknot-ray-zzzzzzzz", "home"])
