@@ -15,6 +15,7 @@ import psutil
 from common.failures import Failure
 from common.files import write_text
 from simulations.environment import LOOPBACK
+from simulations.inherited import bears
 from simulations.process import Part
 
 GRACE_SECONDS = 6.0
@@ -179,9 +180,5 @@ def _serves(process: psutil.Process, session: Path) -> bool:
     words = " ".join(process.info["cmdline"] or [])
     if str(session) in words and ("/ray/" in words or f"--session {session}" in words):
         return True
-    if "ray::" not in words:
-        return False
-    try:  # some of them name themselves, and then their command line says nothing of a session
-        return bool(process.environ().get(_MARK) == str(session))
-    except (psutil.Error, OSError):
-        return False
+    # Some of them name themselves, and then their command line says nothing of a session.
+    return "ray::" in words and bears(process, _MARK, str(session))

@@ -11,6 +11,8 @@ from typing import Final
 
 import psutil
 
+from simulations.inherited import bears
+
 MARK: Final = "FEDKNOT_SOAK"
 """An environment variable that every process of a watched command inherits."""
 
@@ -27,7 +29,7 @@ _POLL_SECONDS = 0.1
 
 def alive(token: str) -> list[psutil.Process]:
     """Every other living process that bears the mark."""
-    found = [p for p in psutil.process_iter() if p.pid != os.getpid() and _bears(p, token)]
+    found = [p for p in psutil.process_iter() if p.pid != os.getpid() and bears(p, MARK, token)]
     return [process for process in found if not _is_dead(process)]
 
 
@@ -108,17 +110,6 @@ def _signal(processes: Sequence[psutil.Process], number: int) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.send_signal(number)
-
-
-def _bears(process: psutil.Process, token: str) -> bool:
-    """Linux keeps the environment in a file; elsewhere psutil has to ask the system."""
-    place = Path(f"/proc/{process.pid}/environ")
-    try:
-        if place.parent.is_dir():
-            return f"{MARK}={token}".encode() in place.read_bytes().split(b"\0")
-        return bool(process.environ().get(MARK) == token)
-    except (psutil.Error, OSError):
-        return False
 
 
 def _is_dead(process: psutil.Process) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,13 @@ import pytest
 
 from simulations import owned_cluster
 from simulations.owned_cluster import remove_sessions
+
+RENAMING = """
+import time, ray._raylet
+ray._raylet.setproctitle("ray::DashboardAgent")
+print("renamed", flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -50,15 +56,16 @@ def renamed():
     made = []
 
     def run(session):
-        env = {**os.environ, "FEDKNOT_RAY_SESSION": str(session)}
-        call = ["ray::DashboardAgent", "60"]
-        made.append(subprocess.Popen(call, executable=shutil.which("sleep"), env=env))
+        env = {**os.environ, "SPT_NOENV": "1", "FEDKNOT_RAY_SESSION": str(session)}
+        call = [sys.executable, "-c", RENAMING]
+        made.append(subprocess.Popen(call, env=env, stdout=subprocess.PIPE, text=True))
+        assert made[-1].stdout.readline() == "renamed\n"
         return made[-1]
 
     yield run
     for process in made:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
