@@ -180,5 +180,13 @@ def _serves(process: psutil.Process, session: Path) -> bool:
     words = " ".join(process.info["cmdline"] or [])
     if str(session) in words and ("/ray/" in words or f"--session {session}" in words):
         return True
-    # Some of them name themselves, and then their command line says nothing of a session.
-    return "ray::" in words and bears(process, _MARK, str(session))
+    # Some of them name themselves. Then their command line says nothing of a session, and the name
+    # may stand where a part of what they inherited stood.
+    renamed = "ray::" in words
+    return renamed and (bears(process, _MARK, str(session)) or _logs_into(process, session))
+
+
+def _logs_into(process: psutil.Process, session: Path) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        return any(file.path.startswith(f"{session}/") for file in process.open_files())
+    return False

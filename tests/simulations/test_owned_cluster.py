@@ -12,7 +12,8 @@ from simulations import owned_cluster
 from simulations.owned_cluster import remove_sessions
 
 RENAMING = """
-import time, ray._raylet
+import sys, time, ray._raylet
+log = open(sys.argv[1], "w")
 ray._raylet.setproctitle("ray::DashboardAgent")
 print("renamed", flush=True)
 time.sleep(60)
@@ -55,9 +56,9 @@ def renamed():
     """Start a process that calls itself an agent of Ray, below the cluster of a session."""
     made = []
 
-    def run(session):
+    def run(session, log=os.devnull):
         env = {**os.environ, "SPT_NOENV": "1", "FEDKNOT_RAY_SESSION": str(session)}
-        call = [sys.executable, "-c", RENAMING]
+        call = [sys.executable, "-c", RENAMING, str(log)]
         made.append(subprocess.Popen(call, env=env, stdout=subprocess.PIPE, text=True))
         assert made[-1].stdout.readline() == "renamed\n"
         return made[-1]
@@ -96,6 +97,15 @@ def test_bystanders_and_other_sessions_live_on(session, start):
 def test_who_took_another_name_is_known_by_what_it_inherited(session, renamed):
     """Ray's agents do; one that lost its cluster while it started waits for it for a minute."""
     ours, another = renamed(session), renamed(session.with_name("fedknot-ray-00000000"))
+    remove_sessions(session.parent)
+    assert ours.wait(5) is not None
+    assert another.poll() is None
+
+
+def test_or_by_the_log_it_writes(session, renamed):
+    elsewhere = session.with_name("fedknot-ray-00000000")
+    ours = renamed(elsewhere, session / "logs" / "agent.log")
+    another = renamed(elsewhere, session.parent / "agent.log")
     remove_sessions(session.parent)
     assert ours.wait(5) is not None
     assert another.poll() is None
