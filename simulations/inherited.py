@@ -9,7 +9,8 @@ def bears(process: psutil.Process, name: str, value: str) -> bool:
     """Whether an environment variable of a process has this value.
 
     Linux keeps the environment in a file. It is read as it is: who has renamed itself, as Ray's
-    agents do, has blanks at its start, where psutil stops. Elsewhere psutil asks the system.
+    agents do, has blanks at its start, where psutil stops. The new name may have overwritten this
+    very variable, so False proves nothing of such a process. Elsewhere psutil asks the system.
 
     Args:
         process: dead or alive, whoever's it is.
